@@ -1,0 +1,66 @@
+# `make help` lists the targets and the settings.
+
+PYTHON  ?= python3
+EXTRAS  ?= notebooks,book,test
+DATASET ?= synthetic
+ROOT    ?=
+PROFILE ?= smoke
+SEED    ?= 0
+CORES   ?= 2
+
+comma := ,
+VENV  := .venv
+BIN   := $(VENV)/bin
+STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
+
+CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
+
+.PHONY: env reproduce notebooks test book lint clean help
+
+help:
+	@echo 'make env        .venv with the pinned packages (EXTRAS=$(EXTRAS))'
+	@echo 'make reproduce  every chapter headless, then book/_build/html'
+	@echo '                DATASET=$(DATASET) ROOT=$(ROOT) PROFILE=$(PROFILE) SEED=$(SEED) CORES=$(CORES)'
+	@echo 'make test       tests, chapter outputs re-checked, book built strictly'
+	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
+	@echo 'make book       the book from the committed chapters'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make clean      removes runs, the built book and caches; keeps .venv'
+
+env: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("reidlib needs Python 3.11 or later: set PYTHON=" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $@
+
+reproduce: env
+	@rm -f runs/*/*/chapters/*.error
+	@$(BIN)/snakemake --cores $(CORES) --nolock --rerun-incomplete \
+		--quiet rules reason host --config dataset='$(DATASET)' root='$(ROOT)' \
+		profile='$(PROFILE)' seed='$(SEED)' || \
+		{ cat runs/*/*/chapters/*.error >&2; exit 1; }
+
+notebooks: env
+	$(BIN)/python book/tools.py execute notebooks/[0-9]*.py
+
+test: env
+	$(BIN)/python -m pytest --nbval --nbval-current-env --doctest-modules \
+		-n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
+		$(CHAPTERS) tests reidlib
+
+book: env
+	$(BIN)/python book/tools.py chapters $(CHAPTERS)
+	$(BIN)/jupyter-book build -W -n --keep-going book
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf runs .snakemake book/_build book/chapters build .benchmarks .hypothesis
+	rm -rf .ruff_cache .mypy_cache .pytest_cache .coverage*
+	find reidlib tests book -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,82 @@
+"""The chapters as a graph: `snakemake --cores 2`, or `make reproduce`.
+
+Settings, all by `--config`: dataset, root, profile, seed, threads (of one chapter).
+On a cluster, add `--executor slurm`.
+"""
+
+import sys
+from pathlib import Path
+
+
+workdir: workflow.basedir
+
+
+# what each chapter reads from chapters before it
+NEEDS = {
+    "01_data": [],
+    "02_retrieval": ["01_data"],
+    "03_baselines": ["01_data"],
+    "04_ptgan": ["01_data"],  # waits for chapter 3's R1 by itself
+    "05_pose_clustering": ["01_data"],
+    "06_fusionnet": ["03_baselines", "04_ptgan", "05_pose_clustering"],
+    "07_ablations": ["06_fusionnet"],
+    "08_benchmarks": ["06_fusionnet", "07_ablations"],
+}
+DATASET = config.get("dataset") or "synthetic"
+ROOT = config.get("root") or ""
+PROFILE = config.get("profile") or "smoke"
+SEED = config.get("seed") or 0
+RUN = f"runs/{DATASET}/{PROFILE}" + (f"-seed{SEED}" if SEED else "") + "/chapters"
+BASE = Path(workflow.basedir)
+SOURCES = sorted(str(path.relative_to(BASE)) for path in BASE.glob("reidlib/**/*.py"))
+PAGES = [
+    str(path.relative_to(BASE))
+    for pattern in ("*.yml", "*.md", "*.bib", "results/**/*.*")
+    for path in sorted(BASE.glob(f"book/{pattern}"))
+]
+
+
+wildcard_constraints:
+    chapter=r"\d\d_\w+",
+
+
+rule all:
+    input:
+        "book/_build/html/index.html",
+
+
+rule chapter:
+    input:
+        lambda wildcards: [f"{RUN}/{name}.ipynb" for name in NEEDS[wildcards.chapter]],
+        SOURCES,
+        notebook="notebooks/{chapter}.ipynb",
+    output:
+        f"{RUN}/{{chapter}}.ipynb",
+    params:
+        python=sys.executable,
+        dataset=DATASET,
+        root=ROOT,
+        profile=PROFILE,
+        seed=SEED,
+    threads: config.get("threads") or 1
+    priority: lambda wildcards: wildcards.chapter in {"03_baselines", "04_ptgan"}
+    shell:
+        "OMP_NUM_THREADS={threads} {params.python:q} book/tools.py run "
+        "{input.notebook:q} {output:q} -p dataset={params.dataset:q} "
+        "-p root={params.root:q} -p profile={params.profile:q} -p seed={params.seed}"
+
+
+rule book:
+    input:
+        expand(f"{RUN}/{{chapter}}.ipynb", chapter=NEEDS),
+        PAGES,
+        tools="book/tools.py",
+    output:
+        "book/_build/html/index.html",
+    params:
+        python=sys.executable,
+        build=Path(sys.executable).with_name("jupyter-book"),
+        chapters=expand(f"{RUN}/{{chapter}}.ipynb", chapter=NEEDS),
+    shell:
+        "{params.python:q} {input.tools:q} chapters {params.chapters:q} && "
+        "{params.build:q} build -q book"

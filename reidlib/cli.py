@@ -1,0 +1,283 @@
+"""The command line: doctor, train, evaluate, extract and search.
+
+Every command calls the functions that the chapters call. The flags of ``train``
+come from the configuration of the stage, with the profile's values as defaults.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from torch import Tensor
+
+from reidlib import runs, stages
+from reidlib.data import check, read_images
+from reidlib.errors import ReIDDataError, ReIDError
+from reidlib.manifests import write_json
+from reidlib.models import PoseInvariantExtractor
+from reidlib.models.files import read_weights, write_weights
+from reidlib.profiles import PROFILES, get_profile
+from reidlib.retrieval import Ranking, bootstrap, k_reciprocal_distance
+from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract
+
+PICTURES = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Compare a folder with what the data set should hold."""
+
+    name: tyro.conf.Positional[str]
+    root: tyro.conf.Positional[Path]
+
+    def run(self) -> int:
+        """Print the report; 1 if the data set cannot be used."""
+        report = check(self.name, self.root)
+        print(report)
+        return 0 if report.usable else 1
+
+
+@dataclass(frozen=True)
+class Where:
+    """Which data, at which scale.
+
+    Attributes:
+        dataset: market1501, dukemtmc or synthetic.
+        root: its folder; empty for the synthetic world.
+        profile: smoke or full.
+        seed: of everything drawn at random.
+    """
+
+    dataset: str = "synthetic"
+    root: str = ""
+    profile: str = "smoke"
+    seed: int = 0
+
+    def open(self, **changes: object) -> runs.Run:
+        """The run, with parts of its profile replaced."""
+        run = runs.begin(
+            "reidlib",
+            dataset=self.dataset,
+            root=self.root,
+            profile=self.profile,
+            seed=self.seed,
+        )
+        return replace(run, profile=replace(run.profile, **changes))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class TrainEncoder(Where):
+    """Train R1 (where it must be) and R2."""
+
+    config: EncoderConfig = PROFILES["smoke"].encoder
+
+    def run(self) -> int:
+        """Train, and say where the weights are."""
+        return _told(stages.r2(self.open(encoder=self.config)).stage)
+
+
+@dataclass(frozen=True)
+class TrainPtGAN(Where):
+    """Train pt-GAN."""
+
+    config: PtGANConfig = PROFILES["smoke"].ptgan
+
+    def run(self) -> int:
+        """Train, and say where the weights are."""
+        return _told(stages.ptgan(self.open(ptgan=self.config)).stage)
+
+
+@dataclass(frozen=True)
+class TrainPoses(Where):
+    """Cluster the training poses."""
+
+    target: Literal["body", "joint"] = "body"
+    algorithm: Literal["kmeans", "gmm"] = "gmm"
+    n_poses: int = 0
+
+    def run(self) -> int:
+        """Cluster, and say where the poses are."""
+        run = self.open()
+        k = self.n_poses or None
+        return _told(stages.poses(run, self.target, self.algorithm, k).stage)
+
+
+@dataclass(frozen=True)
+class TrainFusion(Where):
+    """Train FusionNet, and save the whole extractor."""
+
+    config: FusionConfig = PROFILES["smoke"].fusion
+
+    def run(self) -> int:
+        """Train what is missing, and say where the extractor is."""
+        run = self.open(fusion=self.config)
+        stages.extractor(run)
+        print(run.folder / "extractor.safetensors")
+        return 0
+
+
+@dataclass(frozen=True)
+class Evaluate(Where):
+    """Score R1, R2 or the whole extractor on query and gallery.
+
+    Attributes:
+        features: which descriptor.
+        rerank: k-reciprocal re-ranking.
+        ap: "step", or "trapezoid" as in Market's own script.
+    """
+
+    features: Literal["r1", "r2", "fusion"] = "fusion"
+    rerank: bool = False
+    ap: Literal["step", "trapezoid"] = "step"
+
+    def run(self) -> int:
+        """Print the scores with their intervals."""
+        run = self.open()
+        if self.features == "fusion":
+            found = stages.fusion(run, stages.poses(run))[1]
+        else:
+            encoder = (stages.r1 if self.features == "r1" else stages.r2)(run)
+            found = stages.features(run, encoder, self.features)
+        query, gallery = found["query"], found["gallery"]
+        if self.rerank:
+            distances = k_reciprocal_distance(query, gallery)
+            result = run.score(distances, ap=self.ap)
+        else:
+            result = run.evaluate(query, gallery, ap=self.ap)
+        print(result)
+        for name, interval in bootstrap(result).items():
+            print(f"{name:8} {interval}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Extract:
+    """Write the descriptors of a folder of pictures.
+
+    Attributes:
+        weights: extractor.safetensors of a run.
+        images: folder of pictures.
+        out: a .safetensors file; the pictures' names go beside it as .json.
+    """
+
+    weights: tyro.conf.Positional[Path]
+    images: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Path]
+
+    def run(self) -> int:
+        """Describe, and write."""
+        names, descriptors = _describe(self.weights, _listed(self.images))
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        write_weights(self.out, {"features": descriptors})
+        write_json(self.out.with_suffix(".json"), [str(n) for n in names])
+        print(f"{len(names)} descriptors of {descriptors.shape[1]} values: {self.out}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Search:
+    """Rank a gallery folder for one picture.
+
+    Attributes:
+        weights: extractor.safetensors of a run.
+        query: a picture.
+        gallery: a folder of pictures, or the .safetensors that ``extract`` wrote.
+        top: how many to show.
+    """
+
+    weights: tyro.conf.Positional[Path]
+    query: tyro.conf.Positional[Path]
+    gallery: tyro.conf.Positional[Path]
+    top: int = 10
+
+    def run(self) -> int:
+        """Print rank, distance and file, nearest first."""
+        if self.gallery.suffix == ".safetensors":
+            import json
+
+            names = json.loads(self.gallery.with_suffix(".json").read_text())
+            known = read_weights(self.gallery)["features"]
+        else:
+            names, known = _describe(self.weights, _listed(self.gallery))
+        wanted = _describe(self.weights, [self.query])[1]
+        ranking = Ranking.from_features(wanted, known, top_k=self.top)
+        for place, index in enumerate(ranking.indices[0], start=1):
+            distance = ranking.distances[0, place - 1]
+            print(f"{place:4}  {distance:.4f}  {names[int(index)]}")
+        return 0
+
+
+Training = (
+    Annotated[TrainEncoder, tyro.conf.subcommand("encoder")]
+    | Annotated[TrainPtGAN, tyro.conf.subcommand("ptgan")]
+    | Annotated[TrainPoses, tyro.conf.subcommand("poses")]
+    | Annotated[TrainFusion, tyro.conf.subcommand("fusion")]
+)
+COMMANDS = {
+    "doctor": Doctor,
+    "train": Training,
+    "evaluate": Evaluate,
+    "extract": Extract,
+    "search": Search,
+}
+STAGES = {"encoder": TrainEncoder, "ptgan": TrainPtGAN, "fusion": TrainFusion}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; errors that a user can mend become one line and exit code 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("accelerate").setLevel(logging.WARNING)
+    try:
+        return _command(words).run()
+    except ReIDError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+def _command(words: list[str]) -> Doctor:
+    """Parse; ``train`` takes its defaults from the profile that the words name."""
+    program = "python -m reidlib"
+    if len(words) > 1 and words[0] == "train" and words[1] in STAGES:
+        profile = get_profile(_value_of("--profile", words, "smoke"))
+        kind = STAGES[words[1]]
+        default = kind(config=getattr(profile, words[1]))  # type: ignore[call-arg]
+        prog = f"{program} train {words[1]}"
+        return tyro.cli(kind, default=default, args=words[2:], prog=prog)
+    return tyro.extras.subcommand_cli_from_dict(COMMANDS, args=words, prog=program)
+
+
+def _value_of(flag: str, words: list[str], otherwise: str) -> str:
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(flag + "="):
+            return word.partition("=")[2]
+    return otherwise
+
+
+def _told(stage: object) -> int:
+    print(stage.weights)  # type: ignore[attr-defined]
+    return 0
+
+
+def _listed(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ReIDDataError(f"There is no folder {folder}; give one with pictures.")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
+    if not found:
+        raise ReIDDataError(f"No .jpg or .png picture in {folder} or below it.")
+    return found
+
+
+def _describe(weights: Path, paths: Sequence[Path]) -> tuple[Sequence[Path], Tensor]:
+    extractor = PoseInvariantExtractor.load(weights)
+    if torch.cuda.is_available():
+        extractor.to("cuda")
+    images = read_images([str(p) for p in paths], extractor.generator.size)
+    return paths, extract(extractor, images, batch=32)

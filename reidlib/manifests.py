@@ -1,0 +1,142 @@
+"""What a finished stage leaves on disk, and how it is told from a stale one."""
+
+import hashlib
+import json
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+import reidlib
+from reidlib.models.files import read_weights, write_weights
+
+LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "accelerate")
+# Code whose change can change what is trained; plots and the command line cannot.
+TRAINED_BY = ("pose", "data", "models", "training")
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage leaves: tensors, how training went, and a few numbers."""
+
+    tensors: Mapping[str, Tensor]
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage on disk, made now or reused."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that made it."""
+        return self.manifest["key"]
+
+    @property
+    def weights(self) -> Path:
+        """Its ``weights.safetensors``."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors, read from disk."""
+        return read_weights(self.weights)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per look at the held-out identities."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The numbers it reported."""
+        return json.loads((self.folder / "metrics.json").read_text())
+
+
+def digest(content: Any) -> str:
+    """Short SHA-256 of something JSON can hold."""
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def code_digest(parts: tuple[str, ...] = TRAINED_BY) -> str:
+    """Of the source that decides what is trained (or of other parts of reidlib)."""
+    source = Path(reidlib.__file__).parent
+    files = sorted(p for part in parts for p in (source / part).rglob("*.py"))
+    sums = hashlib.sha256()
+    for path in files:
+        sums.update(path.relative_to(source).as_posix().encode())
+        sums.update(path.read_bytes())
+    return sums.hexdigest()[:16]
+
+
+def circumstances(wall: float | None = None) -> dict[str, Any]:
+    """Versions, device, threads, peak memory, and the wall time where it is known."""
+    on_gpu = torch.cuda.is_available()
+    found: dict[str, Any] = {
+        "versions": {"python": platform.python_version()}
+        | {"reidlib": reidlib.__version__}
+        | {name: version(name) for name in LIBRARIES},
+        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "peak_memory_mb": round(
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            / (1024**2 if sys.platform == "darwin" else 1024)
+        ),
+    }
+    if wall is not None:
+        found["wall_s"] = round(wall, 1)
+    return found
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write to a temporary name, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    text = json.dumps(content, indent=1, sort_keys=True, default=_plain)
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray | Tensor):
+        return value.tolist()
+    return asdict(value)
+
+
+def matching(folder: Path, key: str) -> Finished | None:
+    """The finished stage in this folder, if this key made it."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        return None
+    manifest = json.loads(path.read_text())
+    return Finished(folder, manifest) if manifest["key"] == key else None
+
+
+def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> Finished:
+    """Write beside, then swap: a stage is whole or absent."""
+    beside = target.with_name(f".{target.name}.part")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    write_weights(beside / "weights.safetensors", made.tensors)
+    write_json(beside / "config.json", manifest["config"])
+    write_json(beside / "metrics.json", dict(made.metrics))
+    made.history.to_csv(beside / "history.csv", index=False)
+    write_json(beside / "manifest.json", manifest)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+    return Finished(target, manifest)

@@ -1,0 +1,118 @@
+"""Φ of eq. 2: picture in, pose-invariant descriptor out, one saved artefact."""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from reidlib.errors import ReIDDataError
+from reidlib.models.encoder import Encoder
+from reidlib.models.files import read_metadata, read_weights, write_weights
+from reidlib.models.fusion import FusionNet
+from reidlib.models.ptgan import Generator
+from reidlib.pose import pose_vector
+
+FORMAT = "reidlib.PoseInvariantExtractor/1"
+
+
+class PoseInvariantExtractor(nn.Module):
+    """f = FusionNet(R2(I), R2(G(R1(I), p_1)), …, R2(G(R1(I), p_K))).
+
+    Args:
+        r1: encoder whose features G was trained on.
+        generator: the pt-GAN's G.
+        r2: encoder of the input and of the generated pictures.
+        fusion: FusionNet for K pictures.
+        poses: (K, 25, 2) in [0, 1], NaN = missing; the same for every picture.
+    """
+
+    poses: Tensor
+
+    def __init__(
+        self,
+        r1: Encoder,
+        generator: Generator,
+        r2: Encoder,
+        fusion: FusionNet,
+        poses: Tensor,
+    ) -> None:
+        super().__init__()
+        self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
+        self.register_buffer("poses", torch.as_tensor(poses, dtype=torch.float32))
+        self.eval()
+
+    def generate(self, images: Tensor) -> Tensor:
+        """Redraw every picture in the K poses: (B, 3, H, W) → (B, K, 3, H, W)."""
+        vectors = torch.as_tensor(pose_vector(self.poses.cpu().numpy()))
+        return redraw(self.r1, self.generator, images, vectors.to(images.device))
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) of the input and (B, K, D) of the generated pictures."""
+        drawn = self.generate(images)
+        return self.r2(images), self.r2(drawn.flatten(0, 1)).unflatten(
+            0, drawn.shape[:2]
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] → (B, D) descriptors."""
+        return self.fusion(*self.features(images))
+
+    def save(self, path: Path) -> None:
+        """Write everything, architecture included, to one safetensors file."""
+        config = {
+            "r1": self.r1.config(),
+            "generator": self.generator.config(),
+            "r2": self.r2.config(),
+            "fusion": self.fusion.config(),
+        }
+        tensors = {k: v for k, v in self.state_dict().items() if ".head." not in k}
+        meta = {"format": FORMAT, "config": json.dumps(config)}
+        write_weights(path, tensors, meta)
+
+    @classmethod
+    def load(cls, path: Path) -> "PoseInvariantExtractor":
+        """Read a saved extractor.
+
+        Raises:
+            ReIDDataError: missing file, or not an extractor's.
+        """
+        meta = read_metadata(path)
+        if meta.get("format") != FORMAT:
+            raise ReIDDataError(
+                f"{path} is not a saved extractor; give the extractor.safetensors "
+                "that the fusion stage wrote."
+            )
+        config, tensors = json.loads(meta["config"]), read_weights(path)
+        extractor = cls(
+            _encoder(config["r1"]),
+            Generator(**config["generator"]),
+            _encoder(config["r2"]),
+            FusionNet(**config["fusion"]),
+            tensors["poses"],
+        )
+        extractor.load_state_dict(tensors)
+        return extractor
+
+
+def redraw(
+    r1: Encoder, generator: Generator, images: Tensor, vectors: Tensor
+) -> Tensor:
+    """Every picture in every pose.
+
+    Args:
+        images: (B, 3, H, W) in [-1, 1].
+        vectors: (K, 50) pose vectors.
+
+    Returns:
+        (B, K, 3, H, W) in [-1, 1].
+    """
+    source = r1(images)
+    b, k = len(source), len(vectors)
+    drawn = generator(source.repeat_interleave(k, 0), vectors.repeat(b, 1))
+    return drawn.unflatten(0, (b, k))
+
+
+def _encoder(config: dict) -> Encoder:
+    size = config.pop("input_size")
+    return Encoder(**config, weights=None, input_size=tuple(size) if size else None)

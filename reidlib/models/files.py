@@ -1,0 +1,46 @@
+"""Weights on disk: safetensors only, so that nothing is ever unpickled."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from reidlib.errors import ReIDDataError
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Name → tensor on the CPU.
+
+    Raises:
+        ReIDDataError: the file is missing or is not a safetensors file.
+    """
+    return _read(path)[0]
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The strings that were saved beside the tensors."""
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if not path.is_file():
+        raise ReIDDataError(f"No weights at {path}; train the stage first.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ReIDDataError(
+            f"{path} is not a whole safetensors file ({error}); delete it and retrain."
+        ) from error
+
+
+def write_weights(
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write to a temporary name, then rename: never a half-written file."""
+    whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    temporary = path.with_name(path.name + ".part")
+    save_file(whole, temporary, metadata)
+    temporary.replace(path)

@@ -1,0 +1,72 @@
+"""FusionNet: the input's feature and K generated ones become one descriptor."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.models.ptgan import kaiming
+
+
+class FusionNet(nn.Module):
+    """Table I of the paper (SPEC.md 7).
+
+    Args:
+        features: D, 2048 for ResNet-50.
+        poses: K, the number of generated pictures.
+        identities: C of the training head; 0: none.
+        hidden: width of fc_1; None: 4 D as in Table I.
+        dropout: after fc_1, 0.6 in the paper.
+        batchnorm: after fc_1 and fc_2, as the paper's text says (its code has none).
+
+    At D = 2048, K = 12 its linear layers hold 239,075,328 weights.
+    """
+
+    def __init__(
+        self,
+        features: int = 2048,
+        poses: int = 12,
+        identities: int = 0,
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.6,
+        batchnorm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.features, self.poses = features, poses
+        self.hidden, self.batchnorm = hidden or 4 * features, batchnorm
+        self.fc_1 = nn.Linear((poses + 1) * features, self.hidden)
+        self.fc_2 = nn.Linear(self.hidden, features)
+        self.output = nn.Linear(features, features)
+        self.norm_1 = nn.BatchNorm1d(self.hidden) if batchnorm else nn.Identity()
+        self.norm_2 = nn.BatchNorm1d(features) if batchnorm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(features, identities) if identities else nn.Identity()
+        self.apply(kaiming)
+
+    def config(self) -> dict:
+        """The arguments that rebuild this network, without its head (JSON types)."""
+        names = ("features", "poses", "hidden", "batchnorm")
+        return {name: getattr(self, name) for name in names}
+
+    def fuse(self, source: Tensor, generated: Tensor) -> Tensor:
+        """add_1: the source's feature plus what the K pictures add, (B, D)."""
+        x = torch.cat([source[:, None], generated], dim=1).flatten(1)  # (B, (K+1) D)
+        x = self.dropout(F.relu(self.norm_1(self.fc_1(x))))
+        x = F.relu(self.norm_2(self.fc_2(x)))
+        return source + x
+
+    def forward(self, source: Tensor, generated: Tensor) -> Tensor:
+        """The descriptor.
+
+        Args:
+            source: (B, D) features of the input pictures.
+            generated: (B, K, D) features of the pictures drawn from them.
+
+        Returns:
+            (B, D), the "output" row of Table I; not normalised.
+        """
+        return self.output(self.fuse(source, generated))
+
+    def predict(self, source: Tensor, generated: Tensor) -> Tensor:
+        """(B, C) identity logits, for training."""
+        return self.head(self(source, generated))

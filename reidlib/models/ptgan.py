@@ -1,0 +1,198 @@
+"""pt-GAN: the generator that redraws a person in a pose, and its judge."""
+
+from math import log2
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reidlib.errors import ReIDConfigError
+
+SLOPE_G = 0.1  # LeakyReLU slope in the generator, SPEC.md 4.1
+SLOPE_D = 0.2  # and in the discriminator
+PREPARE_WIDTHS = (8, 6, 4, 2, 1, 1)  # of the first stage, in units of ngf
+
+
+class ResBlock(nn.Module):
+    """Conv-IN-LReLU-Conv-IN plus the input, then LReLU (SPEC.md 4.2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.InstanceNorm2d(channels),
+            nn.LeakyReLU(SLOPE_G),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) → the same shape."""
+        return F.leaky_relu(self.body(x) + x, SLOPE_G)
+
+
+class Generator(nn.Module):
+    """G(F_R1(I), p): a picture from a feature vector and a pose (SPEC.md 4.2).
+
+    Args:
+        features: width D of the source's features, 2048 for ResNet-50.
+        pose: length of the pose vector, 50 = 25 joints x (x, y).
+        ngf: base width, 64 in the paper's code.
+        blocks: residual blocks, 9 in the paper's code.
+        size: (height, width) of the picture, each divisible by 4.
+        native_aspect: grow the first map in the picture's own aspect 2:1, so that
+            nothing is interpolated; the paper's code grows a square and squeezes it.
+
+    At the defaults it has 34,198,464 parameters.
+    """
+
+    def __init__(
+        self,
+        features: int = 2048,
+        pose: int = 50,
+        ngf: int = 64,
+        blocks: int = 9,
+        size: tuple[int, int] = (128, 64),
+        native_aspect: bool = False,
+    ) -> None:
+        super().__init__()
+        if size[0] % 4 or size[1] % 4 or size[0] < 32:
+            raise ReIDConfigError(
+                f"The generator cannot draw {size[0]}x{size[1]} pictures; both sides "
+                "must be divisible by 4 and the height at least 32."
+            )
+        self.features, self.pose, self.ngf = features, pose, ngf
+        self.blocks, self.size = blocks, tuple(size)
+        self.native_aspect = native_aspect
+        start = (4, 2) if native_aspect else (4, 4)
+        self.prepare = _prepare(features + pose, ngf, size[0], start)
+        self.down = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(ngf, ngf, 7),
+            *_norm(ngf),  # H x W
+            nn.Conv2d(ngf, 2 * ngf, 3, 2, 1),
+            *_norm(2 * ngf),  # H/2 x W/2
+            nn.Conv2d(2 * ngf, 4 * ngf, 3, 2, 1),
+            *_norm(4 * ngf),  # H/4 x W/4
+        )
+        self.residual = nn.Sequential(*(ResBlock(4 * ngf) for _ in range(blocks)))
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(4 * ngf, 2 * ngf, 3, 2, 1, 1),
+            *_norm(2 * ngf),  # H/2 x W/2
+            nn.ConvTranspose2d(2 * ngf, ngf, 3, 2, 1, 1),
+            *_norm(ngf),  # H x W
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(ngf, 3, 7, bias=False),
+            nn.Tanh(),
+        )
+        self.apply(kaiming)
+
+    def config(self) -> dict:
+        """The arguments that rebuild this network (JSON types)."""
+        names = ("features", "pose", "ngf", "blocks", "size", "native_aspect")
+        return {name: getattr(self, name) for name in names}
+
+    def forward(self, features: Tensor, poses: Tensor) -> Tensor:
+        """Redraw.
+
+        Args:
+            features: (B, D), F_R1 of the source pictures.
+            poses: (B, 50) target joints in [0, 1], missing = 0.
+
+        Returns:
+            (B, 3, H, W) in [-1, 1].
+        """
+        z = torch.cat([features, poses], dim=1)[:, :, None, None]
+        x = self.prepare(z)
+        if tuple(x.shape[-2:]) != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)
+        return self.up(self.residual(self.down(x)))
+
+
+def _prepare(
+    inputs: int, ngf: int, height: int, start: tuple[int, int]
+) -> nn.Sequential:
+    """1x1 → a map of min(height, 128) rows, by transposed convolutions.
+
+    The paper's code has six of them (4, 8, … 128); a lower picture needs fewer.
+    """
+    count = min(int(log2(height / 4)) + 1, len(PREPARE_WIDTHS))
+    widths = [ngf * w for w in PREPARE_WIDTHS[:count]]
+    widths[-1] = ngf
+    layers: list[nn.Module] = [
+        nn.ConvTranspose2d(inputs, widths[0], start, 1, 0, bias=False)
+    ]
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.BatchNorm2d(before), nn.LeakyReLU(SLOPE_G)]
+        layers.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False))
+    return nn.Sequential(*layers)
+
+
+def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.InstanceNorm2d(channels), nn.LeakyReLU(SLOPE_G)
+
+
+class Discriminator(nn.Module):
+    """Real or drawn, and whose picture it is (SPEC.md 4.3, AC-GAN head).
+
+    Args:
+        identities: C, the training identities of the class branch.
+        ndf: base width, 64 in the paper's code.
+        size: (height, width) of the pictures.
+        stride_two: how many of the first five convolutions halve the map. None:
+            as many as leave an 8-row map before the last stride-1 layers, which
+            is the paper's code at 256x128 and our mend at 128x64, where the
+            unchanged stack (5) would end in a 3x1 map.
+    """
+
+    def __init__(
+        self,
+        identities: int,
+        ndf: int = 64,
+        size: tuple[int, int] = (128, 64),
+        stride_two: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.identities, self.ndf, self.size = identities, ndf, tuple(size)
+        halvings = stride_two or min(5, int(log2(size[0] / 8)))
+        widths = [3, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
+        layers: list[nn.Module] = [
+            nn.Conv2d(3, ndf, 4, 2, 1, bias=False),
+            nn.LeakyReLU(SLOPE_D),
+        ]
+        for i in range(1, 6):
+            before, after = widths[i], widths[min(i + 1, 5)]
+            stride = 2 if i < halvings else 1
+            layers.append(nn.Conv2d(before, after, 4, stride, 1))
+            layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(SLOPE_D)]
+        self.trunk = nn.Sequential(*layers)
+        self.real = nn.Conv2d(8 * ndf, 1, 1, bias=False)
+        with torch.no_grad():
+            cells = self.trunk(torch.zeros(1, 3, *size)).shape[-2:].numel()
+        self.identity = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(8 * ndf * cells, 16 * ndf),
+            nn.ReLU(),
+            nn.Linear(16 * ndf, identities),
+        )
+        self.apply(kaiming)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Judge.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+
+        Returns:
+            (B, 1, h, w) logits of "real", one per patch; (B, C) identity logits.
+        """
+        x = self.trunk(images)
+        return self.real(x), self.identity(x)
+
+
+def kaiming(module: nn.Module) -> None:
+    """Kaiming-normal initialisation, as the paper has it (IV-C2)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, a=SLOPE_G)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,187 @@
+"""Every figure of the book in one style: one palette, one size, captions outside."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reidlib.pose import SKELETONS
+from reidlib.retrieval import Interval, Ranking
+
+WIDTH = 7.0  # inches, the width of a page of the book
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = sns.color_palette("colorblind", 8).as_hex()[
+    :5
+] + ["#888888"]
+PALETTE = [BLUE, ORANGE, GREEN, RED, PURPLE, GREY]
+RIGHT, WRONG, JUNK = GREEN, RED, GREY
+
+
+def style() -> None:
+    """Set the book's look; every chapter calls it once."""
+    sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
+    plt.rcParams.update(
+        {
+            "figure.dpi": 80,
+            "savefig.dpi": 80,
+            "font.size": 10,
+            "axes.titlesize": 10,
+            "axes.labelsize": 10,
+            "legend.fontsize": 9,
+            "figure.constrained_layout.use": True,
+        }
+    )
+
+
+def picture_grid(
+    images: Tensor | Sequence[Tensor],
+    *,
+    columns: int = 10,
+    titles: Sequence[str] = (),
+    rows: Sequence[str] = (),
+    frames: Sequence[str | None] = (),
+    height: float = 1.15,
+) -> Figure:
+    """Pictures side by side.
+
+    Args:
+        images: N of (3, H, W) uint8.
+        titles: above each picture.
+        rows: a name at the left of each row.
+        frames: a colour around each picture, None for none.
+        height: of a row in inches.
+    """
+    count = len(images)
+    columns = min(columns, count)
+    lines = -(-count // columns)
+    size = (
+        min(WIDTH, columns * height * 0.62 + (0.9 if rows else 0.0)),
+        lines * height,
+    )
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    for k, ax in enumerate(axes.flat):
+        bare(ax)
+        if k >= count:
+            ax.set_visible(False)
+            continue
+        ax.imshow(images[k].permute(1, 2, 0).numpy(), interpolation="nearest")
+        if k < len(titles):
+            ax.set_title(titles[k], fontsize=8, pad=2)
+        if k < len(frames) and frames[k]:
+            for spine in ax.spines.values():
+                spine.set(visible=True, color=frames[k], linewidth=3)
+    for line, name in zip(axes[:, 0], rows, strict=False):
+        line.set_ylabel(name, fontsize=8, rotation=0, ha="right", va="center")
+    return figure
+
+
+def bare(ax: Axes) -> None:
+    """No ticks, no grid, no frame."""
+    ax.set(xticks=[], yticks=[])
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+
+
+def draw_pose(ax: Axes, pose: NDArray[np.floating], **options: object) -> None:
+    """A BODY_25 skeleton: the person's right side orange, left blue, middle grey.
+
+    Args:
+        pose: (25, 2) or (25, 3), in the axes' units; NaN joints are left out.
+    """
+    skeleton = SKELETONS["body25"]
+    right = {a for a, _ in skeleton.swaps[:6]} | {15, 17, 22, 23, 24}
+    left = {b for _, b in skeleton.swaps[:6]} | {16, 18, 19, 20, 21}
+    for a, b in skeleton.limbs:
+        if np.isfinite(pose[[a, b], 0]).all():
+            colour = ORANGE if b in right else BLUE if b in left else GREY
+            ax.plot(*pose[[a, b], :2].T, color=colour, lw=1.8, **options)
+    ax.plot(*pose[:, :2].T, ".", color="black", ms=2.5)
+
+
+def pose_grid(
+    poses: NDArray[np.floating],
+    *,
+    columns: int = 8,
+    titles: Sequence[str] = (),
+    height: float = 1.4,
+) -> Figure:
+    """Skeletons side by side in the unit frame of a 2:1 picture; (K, 25, 2)."""
+    columns = min(columns, len(poses))
+    lines = -(-len(poses) // columns)
+    size = (min(WIDTH, columns * height * 0.62), lines * height)
+    figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
+    for k, ax in enumerate(axes.flat):
+        bare(ax)
+        if k >= len(poses):
+            ax.set_visible(False)
+            continue
+        draw_pose(ax, poses[k])
+        ax.set(xlim=(0, 1), ylim=(1, 0), box_aspect=2, facecolor="#f2f2f2")
+        if k < len(titles):
+            ax.set_title(titles[k], fontsize=8, pad=2)
+    return figure
+
+
+def curves(history: pd.DataFrame, columns: Sequence[Sequence[str]]) -> Figure:
+    """Training curves, one panel for each group of columns."""
+    figure, axes = plt.subplots(
+        1, len(columns), figsize=(WIDTH, 2.3), squeeze=False, sharex=True
+    )
+    for ax, names in zip(axes[0], columns, strict=True):
+        for name in names:
+            ax.plot(history["step"], history[name], label=name)
+        ax.set_xlabel("step")
+        ax.legend()
+    return figure
+
+
+def interval_bars(values: Mapping[str, Interval], label: str) -> Figure:
+    """A horizontal bar for each system, with its confidence interval."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.5 + 0.36 * len(values)))
+    names = list(values)[::-1]
+    mean = np.array([values[n].value for n in names])
+    low = mean - np.array([values[n].low for n in names])
+    high = np.array([values[n].high for n in names]) - mean
+    colours = [PALETTE[k % len(PALETTE)] for k in range(len(names))][::-1]
+    ax.barh(names, mean, xerr=(low, high), color=colours, capsize=3, height=0.65)
+    ax.set(xlabel=label, xlim=(0, min(1.0, float((mean + high).max()) * 1.1)))
+    ax.grid(visible=False, axis="y")
+    return figure
+
+
+def rank_list(
+    ranking: Ranking,
+    queries: Sequence[int],
+    query_images: Tensor,
+    gallery_images: Tensor,
+    k: int = 9,
+) -> Figure:
+    """Queries and what was found for them: green is right, red is wrong.
+
+    Junk is not shown, just as it is not counted.
+
+    Args:
+        ranking: the object that was scored.
+        queries: row numbers.
+        query_images, gallery_images: (N, 3, H, W) uint8, in the tables' order.
+    """
+    pictures, titles, frames = [], [], []
+    for q in queries:
+        top = ranking.top(q, k)
+        pictures.append(query_images[q])
+        titles.append("query")
+        frames.append(None)
+        rows = zip(top["index"], top["relevant"], strict=True)
+        for place, (row, relevant) in enumerate(rows, start=1):
+            pictures.append(gallery_images[int(row)])
+            titles.append(str(place))
+            frames.append(RIGHT if relevant else WRONG)
+    return picture_grid(
+        pictures, columns=k + 1, titles=titles, frames=frames, height=1.35
+    )

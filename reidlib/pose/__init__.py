@@ -1,0 +1,29 @@
+"""Where the joints are: skeletons, keypoint files and pose clustering."""
+
+from reidlib.pose.clustering import PoseClusterer
+from reidlib.pose.files import read_annotation_csv, read_openpose, write_openpose
+from reidlib.pose.skeletons import (
+    SKELETONS,
+    Skeleton,
+    convert,
+    empty_pose,
+    flip,
+    normalise,
+    pose_vector,
+    torso_valid,
+)
+
+__all__ = [
+    "SKELETONS",
+    "PoseClusterer",
+    "Skeleton",
+    "convert",
+    "empty_pose",
+    "flip",
+    "normalise",
+    "pose_vector",
+    "read_annotation_csv",
+    "read_openpose",
+    "torso_valid",
+    "write_openpose",
+]

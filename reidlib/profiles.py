@@ -1,0 +1,110 @@
+"""Two scales of one method: ``smoke`` for two CPU cores, ``full`` for the paper."""
+
+from dataclasses import dataclass, field
+
+from reidlib.errors import ReIDConfigError
+from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything that a run's scale decides.
+
+    Attributes:
+        name: "smoke" or "full".
+        size: (height, width) of the pictures.
+        ids, images_per_id: of the synthetic world, where no root is given.
+        population: pictures of the disjoint synthetic people that R1 learns from.
+        r1: "attributes", or "imagenet" where its weights can be downloaded.
+        poses: K of the final model (GMM on the full body, Table II).
+        ablation_poses: the values of K in Table II.
+        ablation_ids: identities of each split that Table II uses; 0: all.
+        deterministic: one thread and deterministic kernels, so that a rerun agrees.
+    """
+
+    name: str
+    size: tuple[int, int]
+    ids: int
+    images_per_id: int
+    population: int
+    r1: str
+    attributes: EncoderConfig
+    encoder: EncoderConfig
+    ptgan: PtGANConfig
+    fusion: FusionConfig
+    poses: int
+    ablation_poses: tuple[int, ...]
+    ablation_ids: int
+    deterministic: bool
+    ablation_fusion: FusionConfig = field(default_factory=FusionConfig)
+
+
+SMALL = EncoderConfig(
+    steps=600,
+    batch=64,
+    arch="resnet10",
+    weights=None,
+    last_stride=1,
+    input_size=None,
+    lr=0.05,
+    trunk=1.0,
+    validations=6,
+)
+
+SMOKE = Profile(
+    name="smoke",
+    size=(64, 32),
+    ids=240,
+    images_per_id=10,
+    population=3000,
+    r1="attributes",
+    attributes=SMALL,
+    encoder=SMALL,
+    ptgan=PtGANConfig(
+        steps=1500,
+        ngf=16,
+        ndf=16,
+        blocks=3,
+        native_aspect=True,
+        held_out=0.1,
+        watch=128,
+    ),
+    fusion=FusionConfig(steps=800, batch=64, validations=8, patience=4),
+    poses=4,
+    ablation_poses=(2, 3, 4, 6),
+    ablation_ids=60,
+    deterministic=True,
+    ablation_fusion=FusionConfig(steps=300, batch=64, validations=5, patience=3),
+)
+
+FULL = Profile(
+    name="full",
+    size=(128, 64),
+    ids=1502,
+    images_per_id=17,
+    population=40_000,
+    r1="imagenet",
+    attributes=EncoderConfig(weights=None, trunk=1.0, steps=20_000, batch=64),
+    encoder=EncoderConfig(),
+    ptgan=PtGANConfig(),
+    fusion=FusionConfig(),
+    poses=12,
+    ablation_poses=(8, 12, 16, 24),
+    ablation_ids=0,
+    deterministic=False,
+)
+
+PROFILES = {profile.name: profile for profile in (SMOKE, FULL)}
+
+
+def get_profile(name: str) -> Profile:
+    """The profile of this name.
+
+    Raises:
+        ReIDConfigError: there is none.
+    """
+    if name not in PROFILES:
+        raise ReIDConfigError(
+            f"There is no profile '{name}'; choose one of {', '.join(PROFILES)}."
+        )
+    return PROFILES[name]

@@ -1,0 +1,156 @@
+"""Confidence intervals and tests that resample identities, not images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.retrieval.metrics import RetrievalResult
+
+METRICS = ("rank1", "rank5", "rank10", "mAP", "mINP")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its confidence limits."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The difference a - b of two systems, its limits, and a two-sided p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.difference:+.2f} [{self.low:+.2f}, {self.high:+.2f}], "
+            f"p = {self.p_value:.3f}"
+        )
+
+
+def bootstrap(
+    result: RetrievalResult, *, n_boot: int = 1000, level: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """Percentile bootstrap of rank1, rank5, rank10, mAP, mINP over query identities.
+
+    The queries of one person share gallery images and clothes, so whole identities
+    are drawn with replacement; each draw averages over the queries it holds.
+
+    Args:
+        result: of `evaluate`.
+        n_boot: number of draws.
+        level: coverage of the intervals, in (0, 1).
+        seed: of the draws; equal seeds give equal intervals.
+
+    Raises:
+        ReIDConfigError: n_boot < 1 or level outside (0, 1).
+        ReIDDataError: fewer than two identities were evaluated.
+    """
+    values = np.stack([result.per_query(name) for name in METRICS], axis=1)
+    sums, counts = _by_identity(values, result.query_pids)
+    low, high = _limits(sums, counts, n_boot, level, np.random.default_rng(seed))
+    means = sums.sum(axis=0) / counts.sum()
+    return {
+        name: Interval(float(means[i]), float(low[i]), float(high[i]))
+        for i, name in enumerate(METRICS)
+    }
+
+
+def paired_bootstrap(
+    a: RetrievalResult,
+    b: RetrievalResult,
+    metric: str = "mAP",
+    *,
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Comparison:
+    """Is system a better than system b on the same queries?
+
+    The interval draws the same identities for both. The p-value is that of a
+    permutation test: under no difference each identity's difference may change its
+    sign; p = (1 + permutations at least as far from 0) / (1 + n_boot).
+
+    Args:
+        a: result of one system; positive differences favour it.
+        b: result of the other, for the same queries in the same order.
+        metric: "mAP", "mINP" or "rank<k>".
+        n_boot: number of draws, and of permutations.
+        level: coverage of the interval, in (0, 1).
+        seed: of the draws and the permutations.
+
+    Raises:
+        ReIDConfigError: the queries, the protocol or the definition of AP differ.
+    """
+    unequal = a.query_pids.tolist() != b.query_pids.tolist()
+    if unequal or (np.isnan(a.inp) != np.isnan(b.inp)).any():
+        raise ReIDConfigError(
+            "the two results have different queries; evaluate both systems on the "
+            "same queries in the same order."
+        )
+    if a.protocol != b.protocol or (metric == "mAP" and a.ap != b.ap):
+        raise ReIDConfigError(
+            f"the results follow {a.protocol} with {a.ap} AP and {b.protocol} with "
+            f"{b.ap} AP; evaluate both alike."
+        )
+    values = (a.per_query(metric) - b.per_query(metric))[:, None]
+    sums, counts = _by_identity(values, a.query_pids)
+    rng = np.random.default_rng(seed)
+    low, high = _limits(sums, counts, n_boot, level, rng)
+    signs = rng.integers(0, 2, (n_boot, len(counts))) * 2 - 1
+    observed = abs(sums.sum())
+    extreme = np.abs(signs @ sums[:, 0]) >= observed - 1e-9  # sums round differently
+    return Comparison(
+        difference=float(sums.sum() / counts.sum()),
+        low=float(low[0]),
+        high=float(high[0]),
+        p_value=float((1 + extreme.sum()) / (1 + n_boot)),
+    )
+
+
+def _by_identity(
+    values: NDArray[np.float64], pids: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """(Q, M) values summed by identity, (P, M), and queries of each, (P,)."""
+    kept = ~np.isnan(values).any(axis=1)
+    _, identity, counts = np.unique(pids[kept], return_inverse=True, return_counts=True)
+    if len(counts) < 2:
+        raise ReIDDataError(
+            f"{len(counts)} identity was evaluated; an interval needs two or more."
+        )
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, identity, values[kept])
+    return sums, counts
+
+
+def _limits(
+    sums: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    n_boot: int,
+    level: float,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lower and upper limits (M,) of the mean per query."""
+    if n_boot < 1 or not 0 < level < 1:
+        raise ReIDConfigError(
+            f"n_boot = {n_boot} must be 1 or more and level = {level} between 0 and 1."
+        )
+    n = len(counts)
+    draws = rng.multinomial(n, np.full(n, 1 / n), size=n_boot)
+    means = (draws @ sums) / (draws @ counts)[:, None]
+    tail = (1 - level) / 2
+    low, high = np.quantile(means, [tail, 1 - tail], axis=0)
+    return low, high

@@ -1,0 +1,266 @@
+"""Run folders: what was trained, from what, and whether it can be used again."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reidlib.data import ReIDDataset, load_dataset, read_images
+from reidlib.errors import ReIDConfigError
+from reidlib.manifests import (
+    Finished,
+    Made,
+    circumstances,
+    code_digest,
+    digest,
+    matching,
+    write_json,
+    write_stage,
+)
+from reidlib.profiles import Profile, get_profile
+from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
+
+log = logging.getLogger(__name__)
+
+PARAMETERS = ("dataset", "root", "profile", "seed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One data set at one profile with one seed: where everything of it lies."""
+
+    name: str
+    data: ReIDDataset
+    profile: Profile
+    seed: int
+    home: Path
+
+    @property
+    def key(self) -> str:
+        """Name of the data set and, where it is not the usual one, its protocol."""
+        return dataset_key(self.data.name, self.data.protocol)
+
+    @property
+    def folder(self) -> Path:
+        """``runs/<data set>/<profile>``, with the seed where it is not 0."""
+        tail = self.profile.name + (f"-seed{self.seed}" if self.seed else "")
+        return self.home / "runs" / self.key / tail
+
+    @cached_property
+    def data_digest(self) -> str:
+        """Of the tables and files of the data set."""
+        return self.data.digest()
+
+    def __str__(self) -> str:
+        d = self.data
+        return (
+            f"{self.key}, profile {self.profile.name}, seed {self.seed}: "
+            f"{len(d.train)} training, {len(d.query)} query, "
+            f"{len(d.gallery)} gallery pictures"
+        )
+
+    def images(self, split: str) -> Tensor:
+        """(N, 3, H, W) uint8 pictures of "train", "query" or "gallery", read once."""
+        if split not in self._pictures:
+            table = getattr(self.data, split)
+            self._pictures[split] = read_images(
+                table, self.profile.size, self.data.root
+            )
+        return self._pictures[split]
+
+    @cached_property
+    def _pictures(self) -> dict[str, Tensor]:
+        return {}
+
+    @property
+    def ids(self) -> tuple[NDArray[np.int64], ...]:
+        """pids of query and gallery, camids of query and gallery."""
+        q, g = self.data.query, self.data.gallery
+        columns = (q["pid"], g["pid"], q["camid"], g["camid"])
+        return tuple(column.to_numpy() for column in columns)
+
+    def evaluate(
+        self, query: Tensor, gallery: Tensor, **options: Any
+    ) -> RetrievalResult:
+        """Score features of the query and gallery tables under the data's protocol."""
+        protocol = options.pop("protocol", self.data.protocol)
+        return evaluate(query, gallery, *self.ids, protocol=protocol, **options)
+
+    def score(self, distances: Any, **options: Any) -> RetrievalResult:
+        """Score a (Q, G) matrix of distances, such as re-ranked ones."""
+        protocol = options.pop("protocol", self.data.protocol)
+        return evaluate_distances(distances, *self.ids, protocol=protocol, **options)
+
+    def ranking(self, query: Tensor, gallery: Tensor, **options: Any) -> Ranking:
+        """The ranked gallery of every query, for looking at."""
+        protocol = options.pop("protocol", self.data.protocol)
+        return Ranking.from_features(
+            query, gallery, *self.ids, protocol=protocol, **options
+        )
+
+    def stage(
+        self,
+        name: str,
+        config: Any,
+        build: Callable[[], Made],
+        *,
+        inputs: tuple[Finished, ...] = (),
+        folder: Path | None = None,
+        data: str | None = None,
+    ) -> Finished:
+        """Reuse a finished stage, or build it.
+
+        Args:
+            name: of its folder.
+            config: a dataclass or dict; a change of it means building again.
+            build: makes it; called only if nothing on disk matches.
+            inputs: the stages it was made from.
+            folder: parent folder, where it is not this run's.
+            data: digest of its data, where it is not this run's data set.
+        """
+        content = {
+            "stage": name,
+            "config": config if isinstance(config, dict) else asdict(config),
+            "data": data or self.data_digest,
+            "code": code_digest(),
+            "inputs": {s.folder.name: s.key for s in inputs},
+            "seed": self.seed,
+        }
+        content = json.loads(json.dumps(content))
+        content["key"] = digest(content)
+        target = (folder or self.folder) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.with_name(f".{name}.lock")):
+            found = matching(target, content["key"])
+            if found:
+                log.info("%s is reused from %s", name, target)
+                return found
+            log.info("%s is being made", name)
+            started = time.perf_counter()
+            made = build()
+            content |= circumstances(time.perf_counter() - started)
+            return write_stage(target, made, content)
+
+    def record(self, chapter: str, results: Mapping[str, Any]) -> Path:
+        """Write a chapter's numbers with their circumstances.
+
+        Returns:
+            ``results/<chapter>.json`` in the run's folder.
+        """
+        manifest = {
+            "dataset": self.key,
+            "protocol": self.data.protocol,
+            "profile": self.profile.name,
+            "seed": self.seed,
+            "data": self.data_digest,
+            "code": code_digest(),
+            **circumstances(),
+        }
+        path = self.folder / "results" / f"{chapter}.json"
+        write_json(path, {"results": dict(results), "manifest": manifest})
+        return path
+
+
+def begin(
+    chapter: str,
+    *,
+    dataset: str = "synthetic",
+    root: str = "",
+    profile: str = "smoke",
+    seed: int = 0,
+    namespace: Mapping[str, Any] | None = None,
+) -> Run:
+    """Open a run: check the parameters, fix the seeds, find the data.
+
+    Args:
+        chapter: who asks, for messages.
+        dataset: a name of ``load_dataset``.
+        root: its folder; empty for the synthetic world, which is then rendered.
+        profile: "smoke" or "full".
+        seed: of everything that is drawn at random, data set apart.
+        namespace: ``globals()`` of a notebook; a parameter that no chapter knows
+            is then an error instead of papermill's warning.
+
+    Raises:
+        ReIDConfigError: an unknown parameter, profile or data set, or no root.
+        ReIDDataError: the folder is not what it should be.
+    """
+    if namespace is not None:
+        _refuse_unknown(chapter, namespace)
+    scale = get_profile(profile)
+    if scale.deterministic:
+        torch.set_num_threads(1)
+        torch.use_deterministic_algorithms(True)
+    torch.manual_seed(seed)
+    home = find_home()
+    if dataset == "synthetic" and not root:
+        folder = _synthetic(home, scale)
+    elif not root:
+        raise ReIDConfigError(
+            f"The data set {dataset} needs root, the folder it was unpacked in; "
+            "give -p root FOLDER."
+        )
+    else:
+        folder = Path(root) if Path(root).exists() else home / root
+    return Run(chapter, load_dataset(dataset, folder), scale, int(seed), home)
+
+
+def _refuse_unknown(chapter: str, namespace: Mapping[str, Any]) -> None:
+    """Chapters define four plain values before they begin; any other is a mistake."""
+    plain = (str, int, float, bool, list, dict, type(None))
+    ours = {*PARAMETERS, "In", "Out"}
+    unknown = [
+        name
+        for name, value in namespace.items()
+        if isinstance(value, plain) and not name.startswith("_") and name not in ours
+    ]
+    if unknown:
+        raise ReIDConfigError(
+            f"{chapter} has no parameter {', '.join(sorted(unknown))}; "
+            f"it takes {', '.join(PARAMETERS)}."
+        )
+
+
+def _synthetic(home: Path, scale: Profile) -> Path:
+    """The default world of a profile, rendered when it is missing or stale."""
+    from reidlib.data.synthetic import write_world
+
+    folder = home / "runs" / "synthetic" / scale.name / "world"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    wanted = {"ids": scale.ids, "seed": 0, "images_per_id": scale.images_per_id}
+    key = digest([wanted, code_digest(("data/synthetic",))])
+    made = folder.with_name("world.key")
+    with FileLock(folder.with_name(".world.lock")):
+        if not folder.exists() or not made.exists() or made.read_text() != key:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_world(folder, **wanted)
+            made.write_text(key)
+    return folder
+
+
+def find_home() -> Path:
+    """The folder that holds ``notebooks`` and ``runs``: REIDLIB_HOME, or a parent."""
+    if "REIDLIB_HOME" in os.environ:
+        return Path(os.environ["REIDLIB_HOME"])
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
+            return folder
+    return here
+
+
+def dataset_key(name: str, protocol: str) -> str:
+    """ "market1501", or "market1501-holdout" where only the training half is there."""
+    return f"{name}-{protocol}" if protocol == "holdout" else name

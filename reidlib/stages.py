@@ -1,0 +1,316 @@
+"""The stages of the method, each made once for a run and reused ever after."""
+
+import logging
+from dataclasses import asdict, dataclass, replace
+from typing import Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from reidlib.errors import ReIDConfigError
+from reidlib.manifests import Finished, Made
+from reidlib.models import Encoder, FusionNet, Generator, PoseInvariantExtractor
+from reidlib.pose import PoseClusterer, pose_vector
+from reidlib.runs import Run
+from reidlib.training import (
+    FusionConfig,
+    describe,
+    extract,
+    extract_generated,
+    train_attributes,
+    train_fusion,
+    train_identities,
+    train_ptgan,
+)
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "query", "gallery")
+POPULATION_SEED = 1  # the people R1 learns from live in another world
+
+
+Network = TypeVar("Network")
+
+
+@dataclass(frozen=True)
+class Trained(Generic[Network]):
+    """A network and the stage it came from."""
+
+    network: Network
+    stage: Finished
+    kind: str = ""
+
+
+def r1(run: Run) -> Trained[Encoder]:
+    """R1: ImageNet weights where they can be had, else trained on attributes.
+
+    ``kind`` says which: "imagenet" or "attributes".
+    """
+    if run.profile.r1 == "imagenet":
+        try:
+            config = run.profile.encoder
+            encoder = config.build()
+        except ReIDConfigError as error:
+            log.warning("%s R1 is trained on attributes instead.", error)
+        else:
+            stage = run.stage(
+                "r1",
+                asdict(config),
+                lambda: Made(encoder.state_dict()),
+                data="imagenet",
+            )
+            return Trained(encoder.eval(), stage, "imagenet")
+    config = run.profile.attributes
+
+    def build() -> Made:
+        images, targets, persons = population(run.profile.population, run.profile.size)
+        made, history = train_attributes(
+            images, targets, persons, config, seed=run.seed
+        )
+        best = history.loc[history["score"].idxmax()]
+        return Made(
+            made.state_dict(),
+            history,
+            {"explained": best["explained"], "bce": -best["score"]},
+        )
+
+    whole = asdict(config) | {
+        "population": run.profile.population,
+        "size": run.profile.size,
+    }
+    shared = run.home / "runs" / "attributes" / run.folder.name
+    stage = run.stage(
+        "r1", whole, build, folder=shared, data=f"population {POPULATION_SEED}"
+    )
+    return Trained(config.build(weights=stage.weights).eval(), stage, "attributes")
+
+
+def population(count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures of synthetic people of a world of their own, with what they wear.
+
+    Returns:
+        (N, 3, H, W) uint8; (N, A) in [0, 1]; (N,) person ids. Three pictures a person.
+    """
+    from tqdm.auto import tqdm
+
+    from reidlib.data.synthetic import World
+
+    world = World(seed=POPULATION_SEED)
+    pids = [1 + i // 3 for i in range(count)]
+    pictures = []
+    for start in tqdm(range(0, count, 64), desc="population", mininterval=2):
+        chosen = range(start, min(start + 64, count))
+        shots = [world.shot(pids[i], i % 3) for i in chosen]
+        pictures.append(world.render(shots, size=size)[0])
+    known = {pid: world.person(pid).attributes() for pid in set(pids)}
+    targets = torch.as_tensor(np.stack([known[pid] for pid in pids]))
+    return torch.cat(pictures), targets.float(), torch.tensor(pids)
+
+
+def r2(run: Run) -> Trained[Encoder]:
+    """R2: an encoder fine-tuned on the training identities, starting from R1's."""
+    config = run.profile.encoder
+    start = r1(run)
+    weights = start.stage.weights if start.kind == "attributes" else None
+
+    def build() -> Made:
+        made, history = train_identities(
+            run.images("train"), run.data.train, config, weights=weights, seed=run.seed
+        )
+        return Made(made.state_dict(), history, _best(history))
+
+    stage = run.stage("r2", config, build, inputs=(start.stage,))
+    return Trained(config.build(weights=stage.weights).eval(), stage)
+
+
+def train_points(run: Run) -> np.ndarray:
+    """(N, 25, 2) in [0, 1] of the training pictures, NaN = missing.
+
+    Raises:
+        ReIDConfigError: the data set has no keypoints.
+    """
+    found = run.data.points(run.data.train)
+    if np.isnan(found).all():
+        raise ReIDConfigError(
+            f"{run.data.root} has no keypoints, which pt-GAN needs; put OpenPose JSON "
+            "files into its folder keypoints."
+        )
+    return found
+
+
+def ptgan(run: Run) -> Trained[Generator]:
+    """G, trained on pairs of the training identities."""
+    encoder, config = r1(run), run.profile.ptgan
+
+    def build() -> Made:
+        g, d, history = train_ptgan(
+            encoder.network,
+            run.images("train"),
+            run.data.train,
+            train_points(run),
+            config,
+            seed=run.seed,
+        )
+        tensors = {f"g.{k}": v for k, v in g.state_dict().items()}
+        tensors |= {f"d.{k}": v for k, v in d.state_dict().items()}
+        return Made(tensors, history, _best(history))
+
+    stage = run.stage("ptgan", config, build, inputs=(encoder.stage,))
+    g = config.generator(encoder.network.features, run.profile.size)
+    tensors = stage.tensors
+    g.load_state_dict({k[2:]: v for k, v in tensors.items() if k.startswith("g.")})
+    return Trained(g.eval(), stage)
+
+
+def poses(
+    run: Run, target: str = "body", algorithm: str = "gmm", n_poses: int | None = None
+) -> Trained[PoseClusterer]:
+    """K significant poses of the training set; the final model's by default."""
+    k = n_poses or run.profile.poses
+    clusterer = PoseClusterer(target, algorithm, k, run.seed)
+    clusterer.fit(train_points(run))
+    stage = run.stage(
+        f"poses-{target}-{algorithm}-{k}",
+        clusterer.get_params(),
+        lambda: Made({"poses": torch.as_tensor(clusterer.poses_)}),
+    )
+    return Trained(clusterer, stage)
+
+
+def features(run: Run, encoder: Trained[Encoder], name: str) -> dict[str, Tensor]:
+    """Features of every split, {"train", "query", "gallery"} → (N, D)."""
+    stage = run.stage(
+        f"features-{name}",
+        {},
+        lambda: Made({s: extract(encoder.network, run.images(s)) for s in SPLITS}),
+        inputs=(encoder.stage,),
+    )
+    return stage.tensors
+
+
+def generated(
+    run: Run, chosen: Trained[PoseClusterer], rows: dict[str, np.ndarray] | None = None
+) -> tuple[dict[str, Tensor], Finished]:
+    """R2's features of every picture redrawn in the chosen poses.
+
+    Args:
+        rows: bool mask of the rows of each split to redraw; None: all.
+
+    Returns:
+        {"train", "query", "gallery"} → (N, K, D), and the stage.
+    """
+    encoder, g, judge = r1(run), ptgan(run), r2(run)
+    vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
+
+    def build() -> Made:
+        made = {}
+        for split in SPLITS:
+            images = run.images(split)
+            if rows is not None:
+                images = images[rows[split].tolist()]
+            made[split] = extract_generated(
+                encoder.network, g.network, judge.network, images, vectors
+            )
+        return Made(made)
+
+    counts = None if rows is None else {k: int(v.sum()) for k, v in rows.items()}
+    name = chosen.stage.folder.name.replace("poses", "generated")
+    stage = run.stage(
+        name + ("-part" if rows else ""),
+        {"rows": counts},
+        build,
+        inputs=(encoder.stage, g.stage, judge.stage, chosen.stage),
+    )
+    return stage.tensors, stage
+
+
+def fusion(
+    run: Run,
+    chosen: Trained[PoseClusterer],
+    *,
+    control: str = "",
+    config: FusionConfig | None = None,
+    rows: dict[str, np.ndarray] | None = None,
+) -> tuple[Trained[FusionNet], dict[str, Tensor]]:
+    """FusionNet on cached features, and its descriptors of query and gallery.
+
+    Args:
+        control: "" for the method; "copy" puts the input's own feature in place of
+            the generated pictures' features: the same network, no new evidence.
+        config: of the training; None: the profile's.
+        rows: as in ``generated``.
+    """
+    if control not in ("", "copy"):
+        raise ReIDConfigError(f"Unknown control '{control}'; choose '' or 'copy'.")
+    config = config or run.profile.fusion
+    drawn, drawn_stage = generated(run, chosen, rows)
+    own = features(run, r2(run), "r2")
+    if rows is not None:
+        own = {s: own[s][rows[s].tolist()] for s in SPLITS}
+    if control:
+        drawn = {s: own[s][:, None].expand_as(drawn[s]).contiguous() for s in SPLITS}
+    table = run.data.train if rows is None else run.data.train[rows["train"]]
+
+    def build() -> Made:
+        network, history = train_fusion(
+            own["train"], drawn["train"], table, config, seed=run.seed
+        )
+        state = {k: v for k, v in network.state_dict().items() if "head." not in k}
+        return Made(state, history, _best(history))
+
+    parts = ("fusion", control, chosen.stage.folder.name.removeprefix("poses-"))
+    name = "-".join(p for p in parts if p) + ("-part" if rows else "")
+    stage = run.stage(name, config, build, inputs=(drawn_stage,))
+    n, k, d = drawn["train"].shape
+    network = FusionNet(d, k, hidden=config.hidden, batchnorm=config.batchnorm)
+    network.load_state_dict(stage.tensors)
+    found = {s: describe(network, own[s], drawn[s]) for s in ("query", "gallery")}
+    return Trained(network.eval(), stage), found
+
+
+def extractor(run: Run) -> PoseInvariantExtractor:
+    """Φ of eq. 2 with the run's final settings, also saved as one file."""
+    chosen = poses(run)
+    fused, _ = fusion(run, chosen)
+    whole = PoseInvariantExtractor(
+        r1(run).network,
+        ptgan(run).network,
+        r2(run).network,
+        fused.network,
+        torch.as_tensor(chosen.network.poses_),
+    )
+    whole.save(run.folder / "extractor.safetensors")
+    return whole
+
+
+def ablation_rows(run: Run) -> dict[str, np.ndarray] | None:
+    """Which rows Table II uses: the first ``ablation_ids`` identities of each split.
+
+    Distractors and junk go with the test identities' share of the gallery; None
+    where the profile uses all.
+    """
+    count = run.profile.ablation_ids
+    if not count:
+        return None
+    train, query, gallery = (getattr(run.data, s)["pid"].to_numpy() for s in SPLITS)
+    seen, wanted = np.unique(train)[:count], np.unique(query[query > 0])[:count]
+    return {
+        "train": np.isin(train, seen),
+        "query": np.isin(query, wanted),
+        "gallery": np.isin(gallery, wanted),
+    }
+
+
+def part_of(run: Run, rows: dict[str, np.ndarray] | None) -> Run:
+    """The same run with only these rows in its tables, for scoring."""
+    if rows is None:
+        return run
+    kept = {s: getattr(run.data, s)[rows[s]].reset_index(drop=True) for s in SPLITS}
+    return replace(run, data=replace(run.data, **kept))
+
+
+def _best(history: pd.DataFrame) -> dict[str, float]:
+    best = history.loc[history["score"].idxmax()]
+    return {k: float(v) for k, v in best.items()}

@@ -1,0 +1,31 @@
+"""How it is learned: one loop, and a step for each of encoder, pt-GAN and FusionNet."""
+
+from reidlib.training.encoder import (
+    EncoderConfig,
+    held_out_map,
+    train_attributes,
+    train_identities,
+)
+from reidlib.training.features import extract, extract_generated, to_float, to_uint8
+from reidlib.training.fusion import FusionConfig, describe, train_fusion
+from reidlib.training.loop import LoopConfig, fit
+from reidlib.training.ptgan import PtGANConfig, code_mode, train_ptgan
+
+__all__ = [
+    "EncoderConfig",
+    "FusionConfig",
+    "LoopConfig",
+    "PtGANConfig",
+    "code_mode",
+    "describe",
+    "extract",
+    "extract_generated",
+    "fit",
+    "held_out_map",
+    "to_float",
+    "to_uint8",
+    "train_attributes",
+    "train_fusion",
+    "train_identities",
+    "train_ptgan",
+]

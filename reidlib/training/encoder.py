@@ -1,0 +1,188 @@
+"""Training R1 on clothing attributes and R2 on identities."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from reidlib.data import (
+    ImageDataset,
+    class_labels,
+    encoder_augmentation,
+    validation_split,
+)
+from reidlib.errors import ReIDConfigError
+from reidlib.models import Encoder
+from reidlib.retrieval import evaluate
+from reidlib.training.features import extract, to_float
+from reidlib.training.loop import LoopConfig, Predict, Task, fit
+from reidlib.training.losses import step_down
+
+
+@dataclass(frozen=True)
+class EncoderConfig(LoopConfig):
+    """How an encoder is built and trained; the defaults are R2's (SPEC.md 6).
+
+    Attributes:
+        arch, weights, last_stride, input_size, bottleneck, dropout: of ``Encoder``.
+        lr: of the head; the trunk learns at ``lr * trunk``.
+        held_out: share of the training identities kept for validation.
+    """
+
+    steps: int = 24_000  # 60 epochs of Market at batch 32
+    batch: int = 32
+    arch: str = "resnet50"
+    weights: str | None = "imagenet"
+    last_stride: int = 2
+    input_size: tuple[int, int] | None = (256, 128)
+    bottleneck: int = 512
+    dropout: float = 0.5
+    lr: float = 0.05
+    trunk: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    held_out: float = 0.1
+
+    def build(self, outputs: int = 0, weights: str | Path | None = None) -> Encoder:
+        """The encoder; ``weights`` (a file) goes before the configured ones."""
+        return Encoder(
+            self.arch,
+            weights or self.weights,
+            last_stride=self.last_stride,
+            input_size=self.input_size,
+            outputs=outputs,
+            bottleneck=self.bottleneck,
+            dropout=self.dropout,
+        )
+
+
+def train_identities(
+    images: Tensor,
+    table: pd.DataFrame,
+    config: EncoderConfig,
+    *,
+    weights: Path | None = None,
+    seed: int = 0,
+) -> tuple[Encoder, pd.DataFrame]:
+    """R2: classify the training identities (SPEC.md 6).
+
+    Args:
+        images: (N, 3, H, W) uint8, the training pictures.
+        table: their ``pid`` and ``camid``.
+        weights: a trained trunk to start from.
+
+    Returns:
+        The encoder with the best mAP on held-out training identities; the history.
+
+    Raises:
+        ReIDConfigError: fewer than two identities left to learn from.
+    """
+    held_out = validation_split(table["pid"], config.held_out, seed)
+    labels = torch.as_tensor(class_labels(table["pid"][~held_out]))
+    if labels.max() < 1:
+        raise ReIDConfigError(
+            "Fewer than two training identities are left after the validation split; "
+            "give more identities or a smaller held_out."
+        )
+    encoder = config.build(int(labels.max()) + 1, weights)
+    watched, watched_rows = images[held_out.tolist()], table[held_out]
+
+    def validate() -> dict[str, float]:
+        return held_out_map(extract(encoder, watched), watched_rows)
+
+    data = ImageDataset(
+        images[(~held_out).tolist()], labels, encoder_augmentation(_size(images))
+    )
+    history = _fit(encoder, data, F.cross_entropy, validate, config, seed, "R2")
+    return encoder, history
+
+
+def train_attributes(
+    images: Tensor,
+    targets: Tensor,
+    persons: Tensor,
+    config: EncoderConfig,
+    *,
+    seed: int = 0,
+) -> tuple[Encoder, pd.DataFrame]:
+    """R1 where no ImageNet weights can be had: predict what people wear.
+
+    Args:
+        images: (N, 3, H, W) uint8 of synthetic people who appear nowhere else.
+        targets: (N, A) float in [0, 1].
+        persons: (N,) ids; whole persons are held out for validation.
+
+    Returns:
+        The encoder with the lowest validation loss; the history. Its "explained"
+        column is the share of the held-out attributes' variance that is predicted.
+    """
+    held_out = validation_split(pd.Series(persons.numpy()), config.held_out, seed)
+    inside, outside = torch.as_tensor(~held_out), torch.as_tensor(held_out)
+    encoder = config.build(targets.shape[1])
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        logits = encoder.predict(to_float(images[outside]))
+        truth = targets[outside]
+        loss = F.binary_cross_entropy_with_logits(logits, truth)
+        residual = (logits.sigmoid() - truth).square().sum()
+        spread = (truth - truth.mean(0)).square().sum()
+        explained = 1 - float(residual / spread)
+        return {"score": -float(loss), "explained": explained}
+
+    data = ImageDataset(
+        images[inside], targets[inside], encoder_augmentation(_size(images))
+    )
+    history = _fit(
+        encoder, data, F.binary_cross_entropy_with_logits, validate, config, seed, "R1"
+    )
+    return encoder, history
+
+
+def _fit(
+    encoder: Encoder,
+    data: ImageDataset,
+    loss_of: Any,
+    validate: Any,
+    config: EncoderConfig,
+    seed: int,
+    name: str,
+) -> pd.DataFrame:
+    groups = [
+        {"params": encoder.trunk.parameters(), "lr": config.lr * config.trunk},
+        {"params": encoder.head.parameters(), "lr": config.lr},
+    ]
+    optimizer = torch.optim.SGD(
+        groups,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.momentum > 0,
+    )
+
+    def step(task: Task, batch: Any, backward: Any) -> dict[str, Tensor]:
+        pictures, labels = batch
+        loss = loss_of(task.prepared["encoder"](pictures), labels)
+        task.optimizers["encoder"].zero_grad()
+        backward(loss)
+        task.optimizers["encoder"].step()
+        return {"loss": loss}
+
+    task = Task(
+        {"encoder": Predict(encoder)}, {"encoder": optimizer}, step, validate, step_down
+    )
+    return fit(task, data, config, seed=seed, name=name)
+
+
+def held_out_map(features: Tensor, table: pd.DataFrame) -> dict[str, float]:
+    """mAP when every held-out picture queries all others under Market's rules."""
+    pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
+    result = evaluate(features, features, pids, pids, camids, camids)
+    return {"score": result.mAP, "rank1": result.rank(1)}
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    return int(images.shape[-2]), int(images.shape[-1])

@@ -1,0 +1,75 @@
+"""Frozen features, computed once: of pictures, and of what pt-GAN draws from them."""
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from reidlib.models import Encoder, Generator, redraw
+
+
+def to_float(images: Tensor) -> Tensor:
+    """(B, 3, H, W) uint8 → float32 in [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """(…, 3, H, W) in [-1, 1] → uint8, for looking at."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+@torch.no_grad()
+def extract(
+    network: nn.Module, images: Tensor, *, batch: int = 256, flip: bool = False
+) -> Tensor:
+    """Features of many pictures.
+
+    Args:
+        network: an Encoder or a PoseInvariantExtractor; used in eval mode.
+        images: (N, 3, H, W) uint8.
+        flip: add the features of the mirrored pictures (SPEC.md 6).
+
+    Returns:
+        (N, D) float32 on the CPU.
+    """
+    network.eval()
+    device = next(network.parameters()).device
+    parts = []
+    for part in tqdm(images.split(batch), desc="features", mininterval=2, leave=False):
+        x = to_float(part.to(device))
+        made = network(x)
+        if flip:
+            made = made + network(x.flip(-1))
+        parts.append(made.float().cpu())
+    return torch.cat(parts)
+
+
+@torch.no_grad()
+def extract_generated(
+    r1: Encoder,
+    generator: Generator,
+    r2: Encoder,
+    images: Tensor,
+    vectors: Tensor,
+    *,
+    batch: int = 256,
+) -> Tensor:
+    """R2 features of every picture redrawn in every pose.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+        vectors: (K, 50) pose vectors.
+        batch: generated pictures at a time.
+
+    Returns:
+        (N, K, D) float32 on the CPU.
+    """
+    for network in (r1, generator, r2):
+        network.eval()
+    device = next(generator.parameters()).device
+    size = max(1, batch // len(vectors))
+    parts = []
+    for part in tqdm(images.split(size), desc="redrawing", mininterval=2, leave=False):
+        drawn = redraw(r1, generator, to_float(part.to(device)), vectors.to(device))
+        made = r2(drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
+        parts.append(made.float().cpu())
+    return torch.cat(parts)

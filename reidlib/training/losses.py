@@ -1,0 +1,70 @@
+"""The losses of eq. 3-6, and the schedule, each a plain function."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Adversarial = Literal["nonsat", "lsgan"]
+Reconstruction = Literal["l2_mse", "l1", "l2_norm"]
+
+# D's target for real pictures is drawn from here. With BCE a target above 1 would
+# make the loss unbounded below, so only LSGAN keeps the code's 1.1 (SPEC.md 4.5).
+SMOOTH_REAL = {"nonsat": (0.8, 1.0), "lsgan": (0.8, 1.1)}
+
+
+def smooth_targets(
+    logits: Tensor, mode: Adversarial, generator: torch.Generator | None = None
+) -> Tensor:
+    """D's targets for real pictures, uniform noise per map element (SPEC.md 4.5)."""
+    low, high = SMOOTH_REAL[mode]
+    noise = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
+    return low + (high - low) * noise.to(logits.device)
+
+
+def adversarial_loss(
+    logits: Tensor, target: Tensor | float, mode: Adversarial
+) -> Tensor:
+    """How far D's opinion is from the target (eq. 3, non-saturating, or LSGAN).
+
+    Args:
+        logits: (B, 1, h, w) raw output of D.
+        target: the same shape, or one number for all; 1 = real.
+        mode: "nonsat" is binary cross-entropy (paper), "lsgan" squared error (code).
+    """
+    wanted = torch.as_tensor(target, dtype=logits.dtype, device=logits.device)
+    wanted = wanted.expand_as(logits)
+    if mode == "lsgan":
+        return F.mse_loss(logits, wanted)
+    return F.binary_cross_entropy_with_logits(logits, wanted)
+
+
+def reconstruction_loss(drawn: Tensor, target: Tensor, kind: Reconstruction) -> Tensor:
+    """Distance of the drawn picture from the true one (eq. 4).
+
+    Args:
+        drawn, target: (B, 3, H, W) in [-1, 1].
+        kind: "l2_mse" is the mean square per value (default), "l1" the authors'
+            code, "l2_norm" eq. 4 read literally, the norm over a whole picture.
+    """
+    if kind == "l1":
+        return F.l1_loss(drawn, target)
+    if kind == "l2_mse":
+        return F.mse_loss(drawn, target)
+    return (drawn - target).flatten(1).norm(dim=1).mean()
+
+
+def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the identity branch (eq. 5), mean over the batch."""
+    return F.cross_entropy(logits, labels)
+
+
+def constant_then_linear(progress: float) -> float:
+    """Learning-rate factor: 1 in the first half, then linearly to 0 (SPEC.md 4.6)."""
+    return 1.0 - max(0.0, progress - 0.5) / 0.5
+
+
+def step_down(progress: float) -> float:
+    """Learning-rate factor: x 0.1 after two thirds (epoch 40 of 60, SPEC.md 6)."""
+    return 1.0 if progress < 2 / 3 else 0.1
