@@ -25,7 +25,8 @@ help:
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
 	@echo 'make book       the book from the committed chapters'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make clean      removes runs, the built book and caches; keeps .venv'
+	@echo 'make clean      removes the default run, the built book and caches; keeps'
+	@echo '                .venv and every other run'
 
 env: $(STAMP)
 
@@ -41,7 +42,7 @@ reproduce: env
 	@$(BIN)/snakemake --cores $(CORES) --nolock --rerun-incomplete \
 		--quiet rules reason host --config dataset='$(DATASET)' root='$(ROOT)' \
 		profile='$(PROFILE)' seed='$(SEED)' || \
-		{ cat runs/*/*/chapters/*.error >&2; exit 1; }
+		{ find runs -name '*.error' -exec cat {} + >&2; exit 1; }
 
 notebooks: env
 	$(BIN)/python book/tools.py execute notebooks/[0-9]*.py
@@ -61,6 +62,6 @@ lint: env
 	$(BIN)/mypy
 
 clean:
-	rm -rf runs .snakemake book/_build book/chapters build .benchmarks .hypothesis
+	rm -rf runs/synthetic/smoke .snakemake book/_build book/chapters build .benchmarks .hypothesis
 	rm -rf .ruff_cache .mypy_cache .pytest_cache .coverage*
 	find reidlib tests book -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,5 +1,6 @@
 """Every figure of the book in one style: one palette, one size, captions outside."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -22,8 +23,17 @@ PALETTE = [BLUE, ORANGE, GREEN, RED, PURPLE, GREY]
 RIGHT, WRONG, JUNK = GREEN, RED, GREY
 
 
-def style() -> None:
-    """Set the book's look; every chapter calls it once."""
+def style(*, photographs: bool = False) -> None:
+    """Set the book's look; every chapter calls it once.
+
+    Args:
+        photographs: notebooks keep figures as JPEG, for chapters of many pictures:
+            a PNG of them is three times as large.
+    """
+    if photographs and "ipykernel" in sys.modules:
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
     plt.rcParams.update(
         {
@@ -39,7 +49,7 @@ def style() -> None:
 
 
 def picture_grid(
-    images: Tensor | Sequence[Tensor],
+    images: Tensor | Sequence[Tensor | NDArray[np.floating] | None],
     *,
     columns: int = 10,
     titles: Sequence[str] = (),
@@ -50,7 +60,8 @@ def picture_grid(
     """Pictures side by side.
 
     Args:
-        images: N of (3, H, W) uint8.
+        images: N of (3, H, W) uint8; a (25, 2) array in [0, 1] is drawn as a
+            skeleton, None leaves its place empty.
         titles: above each picture.
         rows: a name at the left of each row.
         frames: a colour around each picture, None for none.
@@ -66,10 +77,14 @@ def picture_grid(
     figure, axes = plt.subplots(lines, columns, figsize=size, squeeze=False)
     for k, ax in enumerate(axes.flat):
         bare(ax)
-        if k >= count:
+        image = images[k] if k < count else None
+        if image is None:
             ax.set_visible(False)
             continue
-        ax.imshow(images[k].permute(1, 2, 0).numpy(), interpolation="nearest")
+        if isinstance(image, Tensor):
+            ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
+        else:
+            _frame_pose(ax, image)
         if k < len(titles):
             ax.set_title(titles[k], fontsize=8, pad=2)
         if k < len(frames) and frames[k]:
@@ -104,6 +119,12 @@ def draw_pose(ax: Axes, pose: NDArray[np.floating], **options: object) -> None:
     ax.plot(*pose[:, :2].T, ".", color="black", ms=2.5)
 
 
+def _frame_pose(ax: Axes, pose: NDArray[np.floating]) -> None:
+    """One skeleton in the unit frame of a 2:1 picture."""
+    draw_pose(ax, pose)
+    ax.set(xlim=(0, 1), ylim=(1, 0), box_aspect=2, facecolor="#f2f2f2")
+
+
 def pose_grid(
     poses: NDArray[np.floating],
     *,
@@ -121,8 +142,7 @@ def pose_grid(
         if k >= len(poses):
             ax.set_visible(False)
             continue
-        draw_pose(ax, poses[k])
-        ax.set(xlim=(0, 1), ylim=(1, 0), box_aspect=2, facecolor="#f2f2f2")
+        _frame_pose(ax, poses[k])
         if k < len(titles):
             ax.set_title(titles[k], fontsize=8, pad=2)
     return figure
@@ -153,6 +173,37 @@ def interval_bars(values: Mapping[str, Interval], label: str) -> Figure:
     ax.set(xlabel=label, xlim=(0, min(1.0, float((mean + high).max()) * 1.1)))
     ax.grid(visible=False, axis="y")
     return figure
+
+
+def interval_lines(
+    series: Mapping[str, Mapping[int, Interval]],
+    label: str,
+    *,
+    xlabel: str = "number of poses K",
+    reference: Interval | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Values with intervals against a number, one line for each series.
+
+    Args:
+        series: name → number → value; the series stand a little apart.
+        label, xlabel: of the axes.
+        reference: a value that does not depend on the number, drawn as a band.
+        ax: where to draw; None: a new figure.
+    """
+    ax = plt.subplots(figsize=(WIDTH, 2.8))[1] if ax is None else ax
+    ticks = sorted({n for values in series.values() for n in values})
+    for place, (name, values) in enumerate(series.items()):
+        x = [ticks.index(n) + 0.1 * (place - (len(series) - 1) / 2) for n in values]
+        y = np.array([v.value for v in values.values()])
+        low = y - np.array([v.low for v in values.values()])
+        high = np.array([v.high for v in values.values()]) - y
+        ax.errorbar(x, y, yerr=(low, high), fmt="o-", lw=1, ms=4, capsize=2, label=name)
+    if reference is not None:
+        ax.axhspan(reference.low, reference.high, color=GREY, alpha=0.15)
+        ax.axhline(reference.value, color=GREY, lw=1, label="R2")
+    ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)), xticklabels=ticks)
+    return ax
 
 
 def rank_list(

@@ -1,6 +1,6 @@
 """Two scales of one method: ``smoke`` for two CPU cores, ``full`` for the paper."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reidlib.errors import ReIDConfigError
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig
@@ -40,14 +40,16 @@ class Profile:
 
 
 SMALL = EncoderConfig(
-    steps=600,
+    steps=300,
     batch=64,
     arch="resnet10",
     weights=None,
-    last_stride=1,
     input_size=None,
-    lr=0.05,
+    bottleneck=0,
+    optimizer="adamw",
+    lr=2e-3,
     trunk=1.0,
+    weight_decay=0.01,
     validations=6,
 )
 
@@ -59,7 +61,7 @@ SMOKE = Profile(
     population=3000,
     r1="attributes",
     attributes=SMALL,
-    encoder=SMALL,
+    encoder=replace(SMALL, steps=400, lr=1e-3, bottleneck=512),
     ptgan=PtGANConfig(
         steps=1500,
         ngf=16,

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from reidlib import cli
+
 REPOSITORY = Path(__file__).parent.parent
 PAGES = [
     REPOSITORY / "README.md",
@@ -64,6 +66,22 @@ def test_a_module_on_a_command_line_exists(command: str):
     assert package is not None
     if package.submodule_search_locations is not None:
         assert find_spec(f"{module}.__main__") is not None
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in COMMANDS if "-m reidlib " in c], ids=str
+)
+def test_a_command_of_the_library_takes_the_flags_shown(
+    command: str, capsys: pytest.CaptureFixture[str]
+):
+    parts = words(command)
+    options = parts[parts.index("reidlib") + 1 :]
+    depth = 2 if options[0] == "train" else 1
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*options[:depth], "--help"])
+    assert not stop.value.code
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in options if word.startswith("--"))
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if "papermill" in c], ids=str)

@@ -64,7 +64,7 @@ def test_an_edited_source_is_found_to_differ(source: Path):
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("print('/' + 'home/someone/file')", "an absolute path: /home/s"),
+        ("print('/' + 'home' + '/someone')", "an absolute path"),
         ("print('2021-05-' + '03 10:20')", "a time: 2021-05-03 10:20"),
         ("object()", "a memory address"),
         ("import sys; sys.stderr.write('careful')", "wrote an error or a warning"),

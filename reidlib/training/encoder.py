@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import torch
@@ -29,6 +29,7 @@ class EncoderConfig(LoopConfig):
 
     Attributes:
         arch, weights, last_stride, input_size, bottleneck, dropout: of ``Encoder``.
+        optimizer: SGD with Nesterov momentum (paper), or AdamW for short runs.
         lr: of the head; the trunk learns at ``lr * trunk``.
         held_out: share of the training identities kept for validation.
     """
@@ -41,6 +42,7 @@ class EncoderConfig(LoopConfig):
     input_size: tuple[int, int] | None = (256, 128)
     bottleneck: int = 512
     dropout: float = 0.5
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.05
     trunk: float = 0.1
     momentum: float = 0.9
@@ -156,12 +158,16 @@ def _fit(
         {"params": encoder.trunk.parameters(), "lr": config.lr * config.trunk},
         {"params": encoder.head.parameters(), "lr": config.lr},
     ]
-    optimizer = torch.optim.SGD(
-        groups,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=config.momentum > 0,
-    )
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "adamw":
+        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    else:
+        optimizer = torch.optim.SGD(
+            groups,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.momentum > 0,
+        )
 
     def step(task: Task, batch: Any, backward: Any) -> dict[str, Tensor]:
         pictures, labels = batch

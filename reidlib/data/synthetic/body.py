@@ -5,6 +5,7 @@ Segment lengths are fractions of body height, rounded from standard anthropometr
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def draw_pose(rng: np.random.Generator, yaw: float, activity: str) -> Pose:
         "knee": 0.08 + rng.uniform(0.6, 1.0) * swing**2 + 0.1 * (wave < 0),
         "toe": 0.25 * np.clip(wave, 0, 1) - 0.45 * np.clip(-wave, 0, 1),
         "shoulder": -arm * wave + rng.normal(0, 0.06),
-        "shoulder_out": rng.normal(0.13, 0.05, 2),
+        "shoulder_out": rng.normal(0.09, 0.05, 2),
         "shoulder_in": rng.normal(0.35, 0.15, 2),
         "elbow": 0.2 + 0.35 * np.clip(-wave, 0, 1) + rng.normal(0.05, 0.05, 2),
     }
@@ -91,11 +92,11 @@ def draw_pose(rng: np.random.Generator, yaw: float, activity: str) -> Pose:
         ("hip_out", -0.02, 0.5),
     ):
         pose[name] = np.clip(pose[name], low, high)
-    values = {
-        key: tuple(float(v) for v in value) if np.ndim(value) else float(value)
-        for key, value in pose.items()
+    values: dict[str, Any] = {
+        name: tuple(np.asarray(value).tolist()) if np.ndim(value) else float(value)
+        for name, value in pose.items()
     }
-    return Pose(activity=activity, yaw=float(yaw), **values)  # type: ignore[arg-type]
+    return Pose(activity=activity, yaw=float(yaw), **values)
 
 
 def _free_arms(rng: np.random.Generator, pose: dict) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import cos, radians, sin
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Camera:
         return np.array([*(axes @ toward), *axes[:, 1], self.ambient, self.diffuse])
 
 
-def _camera(camid: int, scene: str, *values: float, **more: object) -> Camera:
+def _camera(camid: int, scene: str, *values: float, **more: Any) -> Camera:
     pitch, front, offset, spread, azimuth, elevation = values
     return Camera(
         camid,
@@ -58,7 +59,7 @@ def _camera(camid: int, scene: str, *values: float, **more: object) -> Camera:
         radians(offset),
         radians(spread),
         (radians(azimuth), radians(elevation)),
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -119,9 +119,13 @@ def _torso(figure: Figure, person: Person, body: Skeleton) -> Torso:
     hip = g * (0.96 + 0.10 * person.curves)
     neck, up, tall = p["neck"], pelvis[:, 1] * h, chest[:, 1] * h
     texture = (neck - tall * 0.30, chest, 0.098 * h * g * broad, 0.066 * h * g)
-    cloth, below = _upper(person, 0.30 * h), material(person.lower, folds=0.10)
+    cloth = _upper(person, 0.30 * h)
+    one = person.garment in ("coat", "dress")
+    below = cloth if one else material(person.lower, folds=0.10)
 
-    def add(start: np.ndarray, end: np.ndarray, frame: np.ndarray, *numbers: float):
+    def add(
+        start: np.ndarray, end: np.ndarray, frame: np.ndarray, *numbers: float
+    ) -> None:
         a, b, ratio, cap0, cap1 = numbers
         caps, half = (cap0 * h, cap1 * h), (a * h, b * h)
         figure.add(
@@ -131,17 +135,16 @@ def _torso(figure: Figure, person: Person, body: Skeleton) -> Torso:
     middle, waistline = p["pelvis"], p["waist"]
     half, caps = (0.090 * h * hip, 0.066 * h * hip), (0.05 * h, 0.03 * h)
     low, high = middle - up * 0.035, middle + up * 0.05
-    figure.add(low, high, pelvis, half, below, ratio=0.95, caps=caps)
+    figure.add(low, high, pelvis, half, below, ratio=0.95, caps=caps, texture=texture)
     if person.garment != "coat":  # the hem, wide enough for the thighs below it
         drop = {"jacket": 0.05, "dress": 0.05}.get(person.garment, 0.035)
         thigh = (0.86 + 0.32 * person.build) * (1 + 0.05 * person.curves)
-        side, taper = max(0.107 * hip, 0.057 + 0.056 * thigh), 0.09 * waist
-        hem = middle - up * drop
-        add(hem, waistline, pelvis, side, 0.08 * hip, taper / side, 0.008, 0.03)
+        side, hem = max(0.105 * hip, 0.055 + 0.056 * thigh), middle - up * drop
+        add(hem, middle + up * 0.03, pelvis, side, 0.08 * hip, 0.97, 0.008, 0.08)
     high = waistline + tall * 0.03
     add(middle + up * 0.05, high, spine, 0.088 * waist, 0.063 * waist, 1.04, 0.06, 0.06)
-    low, high, ratio = waistline + tall * 0.01, neck - tall * 0.055, broad * g / waist
-    add(low, high, chest, 0.087 * waist, 0.063 * g, 1.12 * ratio, 0.03, 0.055)
+    low, high, ratio = waistline + tall * 0.01, neck - tall * 0.045, broad * g / waist
+    add(low, high, chest, 0.087 * waist, 0.063 * g, 1.20 * ratio, 0.03, 0.056)
     across = np.roll(chest, -1, axis=1)
     if person.curves > 0.5:
         bust = neck - tall * 0.085 + chest[:, 2] * 0.038 * h * g
@@ -150,7 +153,7 @@ def _torso(figure: Figure, person: Person, body: Skeleton) -> Torso:
     for s, sign in (("R", -1), ("L", 1)):
         inner = neck + chest @ np.array([sign * 0.018, 0.008, -0.005]) * h
         outer = p[f"shoulder{s}"] - chest @ np.array([sign * 0.004, 0.003, 0]) * h
-        add(inner, outer, across, 0.031, 0.037 * g, 0.98, 0.031, 0.030)
+        add(inner, outer, across, 0.030, 0.036 * g, 1.0, 0.030, 0.030)
     return Torso(texture, cloth, g, hip)
 
 

@@ -63,7 +63,7 @@ def _stand(
     body = skeleton(
         shot.pose,
         person.height,
-        0.116 - 0.016 * person.curves + 0.006 * person.build,
+        0.110 - 0.014 * person.curves + 0.008 * person.build,
         0.050 + 0.004 * person.curves,
     )
     figure = dress(person, body, shot.pose.activity)
@@ -157,7 +157,7 @@ def _crevices(depth: Tensor) -> Tensor:
     ):
         there = edge[:, 3 + dy : 3 + dy + height, 3 + dx : 3 + dx + width]
         gap = torch.where(depth > -torch.inf, there - depth, 0.0)
-        dark = dark + (gap - 0.03).clamp(0, 0.12) * ((0.5 - gap) * 4).clamp(0, 1)
+        dark = dark + (gap - 0.05).clamp(0, 0.12) * ((0.5 - gap) * 4).clamp(0, 1)
     return (dark * 0.9).clamp(max=0.45)
 
 

@@ -72,7 +72,8 @@ def _tiles(
 def _leaves(
     image: np.ndarray, rng: np.random.Generator, top: int, bottom: int, colour: tuple
 ) -> None:
-    clumps = 0.9 * (_noise(rng, 5) - 0.5) + 0.7 * (_noise(rng, 17) - 0.5)
+    clumps = 0.8 * (_noise(rng, 3) - 0.5) + 0.6 * (_noise(rng, 8) - 0.5)
+    clumps += 0.6 * (_noise(rng, 21) - 0.5)
     _fill(image, top, bottom, colour, clumps)
 
 
@@ -107,11 +108,11 @@ def _plaza(image: np.ndarray, rng: np.random.Generator, squash: float) -> None:
 
 
 def _lawn(image: np.ndarray, rng: np.random.Generator, squash: float) -> None:
-    _leaves(image, rng, 0, BASE, (0.20, 0.33, 0.13))
-    _leaves(image, rng, 130, BASE, (0.14, 0.27, 0.10))
+    _leaves(image, rng, 0, BASE, (0.23, 0.32, 0.17))
+    _leaves(image, rng, 130, BASE, (0.17, 0.26, 0.13))
     for left in rng.integers(0, _COLUMNS - 40, 7):
         _post(image, int(left), int(rng.integers(8, 20)), 0, BASE, (0.30, 0.24, 0.18))
-    _fill(image, BASE, _ROWS, (0.36, 0.48, 0.22), _grain(rng, 0.30, 0.3))
+    _fill(image, BASE, _ROWS, (0.40, 0.47, 0.26), _grain(rng, 0.34, 0.3))
     _fill(image, BASE + 46, BASE + 110, (0.60, 0.57, 0.52), _grain(rng, 0.12, 0.1))
 
 

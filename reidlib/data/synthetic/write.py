@@ -101,7 +101,7 @@ def write_world(
         facts = {
             "seed": seed,
             "ids": ids,
-            "images_per_id": images_per_id,
+            "images_per_id": float(images_per_id),
             "size": list(size),
             "version": VERSION,
             "counts": {name: folders.count(name) for name in _FOLDERS},

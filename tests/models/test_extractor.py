@@ -1,0 +1,111 @@
+"""Φ of eq. 2: its parts in order, saved and read back as one file."""
+
+import numpy as np
+import pytest
+import torch
+
+from reidlib.errors import ReIDDataError
+from reidlib.models import (
+    Encoder,
+    FusionNet,
+    Generator,
+    PoseInvariantExtractor,
+    redraw,
+)
+from reidlib.models.files import write_weights
+from reidlib.pose import pose_vector
+
+K, D = 3, 512
+
+
+def poses():
+    points = np.random.default_rng(0).random((K, 25, 2), dtype=np.float32)
+    points[0, 4] = np.nan  # a missing joint
+    return points
+
+
+@pytest.fixture
+def extractor():
+    torch.manual_seed(0)
+    return PoseInvariantExtractor(
+        Encoder("resnet10", None, outputs=5),
+        Generator(D, 50, ngf=4, blocks=1, size=(32, 16), native_aspect=True),
+        Encoder("resnet10", None, last_stride=1, input_size=(48, 24), outputs=7),
+        FusionNet(D, K, identities=7, hidden=16),
+        torch.as_tensor(poses()),
+    )
+
+
+def pictures(n=2):
+    maker = torch.Generator().manual_seed(1)
+    return torch.rand(n, 3, 32, 16, generator=maker) * 2 - 1
+
+
+@torch.no_grad()
+def test_shapes_of_every_step(extractor):
+    x = pictures()
+    assert extractor.generate(x).shape == (2, K, 3, 32, 16)
+    own, drawn = extractor.features(x)
+    assert own.shape == (2, D)
+    assert drawn.shape == (2, K, D)
+    assert extractor(x).shape == (2, D)
+
+
+@torch.no_grad()
+def test_the_descriptor_is_fusionnet_of_r2_of_the_drawings_from_r1(extractor):
+    x = pictures()
+    vectors = torch.as_tensor(pose_vector(poses()))
+    columns = []
+    for vector in vectors:
+        drawn = extractor.generator(extractor.r1(x), vector.expand(2, -1))
+        columns.append(extractor.r2(drawn))
+    expected = extractor.fusion(extractor.r2(x), torch.stack(columns, 1))
+    assert torch.allclose(extractor(x), expected, atol=1e-4)
+
+
+@torch.no_grad()
+def test_pictures_do_not_influence_each_other(extractor):
+    x = pictures(3)
+    assert torch.allclose(extractor(x)[1:2], extractor(x[1:2]), atol=1e-4)
+
+
+@torch.no_grad()
+def test_redrawing_keeps_pictures_in_rows_and_poses_in_columns(extractor):
+    x, vectors = pictures(), torch.as_tensor(pose_vector(poses()))
+    r1, g = extractor.r1, extractor.generator
+    drawn = redraw(r1, g, x, vectors)
+    one = g(r1(x[1:]), vectors[2:3])
+    assert torch.allclose(drawn[1, 2], one[0], atol=1e-5)
+
+
+def test_a_new_extractor_is_in_evaluation_mode(extractor):
+    assert not any(module.training for module in extractor.modules())
+
+
+@torch.no_grad()
+def test_saving_and_loading_gives_equal_descriptors(extractor, tmp_path):
+    path = tmp_path / "extractor.safetensors"
+    extractor.save(path)
+    again = PoseInvariantExtractor.load(path)
+    assert torch.equal(again(pictures()), extractor(pictures()))
+    assert torch.equal(again.poses.isnan(), extractor.poses.isnan())
+    assert again.r2.config() == extractor.r2.config()
+
+
+def test_the_saved_file_holds_no_training_heads(extractor, tmp_path):
+    path = tmp_path / "extractor.safetensors"
+    extractor.save(path)
+    again = PoseInvariantExtractor.load(path)
+    assert [k for k in again.state_dict() if ".head." in k] == []
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ReIDDataError, match="No weights at .*absent"):
+        PoseInvariantExtractor.load(tmp_path / "absent.safetensors")
+
+
+def test_weights_of_something_else_are_not_an_extractor(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    write_weights(path, {"a": torch.zeros(1)})
+    with pytest.raises(ReIDDataError, match="is not a saved extractor"):
+        PoseInvariantExtractor.load(path)
