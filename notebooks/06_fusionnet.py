@@ -208,7 +208,7 @@ plots.picture_grid(
     to_uint8(torch.cat(rows)),
     columns=k + 1,
     titles=["input", *[f"pose {j + 1}" for j in range(k)]],
-    height=1.5,
+    height=1.3,
 )
 plt.show()
 

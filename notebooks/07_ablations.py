@@ -206,9 +206,9 @@ ours = pd.DataFrame(
         for name, k in results
     }
 ).T
-ours["paper K"] = paper["poses"].to_numpy()[: len(ours)]
-ours["paper rank-1"] = paper["rank1"].to_numpy()[: len(ours)]
-ours["paper mAP"] = paper["mAP"].to_numpy()[: len(ours)]
+beside = paper.groupby(["target", "algorithm"]).head(len(counts))
+for column in ("poses", "rank1", "mAP"):
+    ours[f"paper {column}"] = beside[column].to_numpy()
 ours
 
 # %% [markdown]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -218,14 +218,18 @@ Training = (
     | Annotated[TrainPoses, tyro.conf.subcommand("poses")]
     | Annotated[TrainFusion, tyro.conf.subcommand("fusion")]
 )
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "doctor": Doctor,
     "train": Training,
     "evaluate": Evaluate,
     "extract": Extract,
     "search": Search,
 }
-STAGES = {"encoder": TrainEncoder, "ptgan": TrainPtGAN, "fusion": TrainFusion}
+STAGES: dict[str, Any] = {
+    "encoder": TrainEncoder,
+    "ptgan": TrainPtGAN,
+    "fusion": TrainFusion,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -246,7 +250,7 @@ def _command(words: list[str]) -> Doctor:
     if len(words) > 1 and words[0] == "train" and words[1] in STAGES:
         profile = get_profile(_value_of("--profile", words, "smoke"))
         kind = STAGES[words[1]]
-        default = kind(config=getattr(profile, words[1]))  # type: ignore[call-arg]
+        default = kind(config=getattr(profile, words[1]))
         prog = f"{program} train {words[1]}"
         return tyro.cli(kind, default=default, args=words[2:], prog=prog)
     return tyro.extras.subcommand_cli_from_dict(COMMANDS, args=words, prog=program)

@@ -103,7 +103,7 @@ def bare(ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def draw_pose(ax: Axes, pose: NDArray[np.floating], **options: object) -> None:
+def draw_pose(ax: Axes, pose: NDArray[np.floating]) -> None:
     """A BODY_25 skeleton: the person's right side orange, left blue, middle grey.
 
     Args:
@@ -115,7 +115,7 @@ def draw_pose(ax: Axes, pose: NDArray[np.floating], **options: object) -> None:
     for a, b in skeleton.limbs:
         if np.isfinite(pose[[a, b], 0]).all():
             colour = ORANGE if b in right else BLUE if b in left else GREY
-            ax.plot(*pose[[a, b], :2].T, color=colour, lw=1.8, **options)
+            ax.plot(*pose[[a, b], :2].T, color=colour, lw=1.8)
     ax.plot(*pose[:, :2].T, ".", color="black", ms=2.5)
 
 
@@ -222,7 +222,9 @@ def rank_list(
         queries: row numbers.
         query_images, gallery_images: (N, 3, H, W) uint8, in the tables' order.
     """
-    pictures, titles, frames = [], [], []
+    pictures: list[Tensor] = []
+    titles: list[str] = []
+    frames: list[str | None] = []
     for q in queries:
         top = ranking.top(q, k)
         pictures.append(query_images[q])

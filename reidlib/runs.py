@@ -239,13 +239,13 @@ def _synthetic(home: Path, scale: Profile) -> Path:
 
     folder = home / "runs" / "synthetic" / scale.name / "world"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    wanted = {"ids": scale.ids, "seed": 0, "images_per_id": scale.images_per_id}
-    key = digest([wanted, code_digest(("data/synthetic",))])
+    ids, each = scale.ids, scale.images_per_id
+    key = digest([ids, each, code_digest(("data/synthetic",))])
     made = folder.with_name("world.key")
     with FileLock(folder.with_name(".world.lock")):
         if not folder.exists() or not made.exists() or made.read_text() != key:
             shutil.rmtree(folder, ignore_errors=True)
-            write_world(folder, **wanted)
+            write_world(folder, ids=ids, seed=0, images_per_id=each)
             made.write_text(key)
     return folder
 

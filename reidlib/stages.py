@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.runs import Run
 from reidlib.training import (
     FusionConfig,
+    best_row,
     describe,
     extract,
     extract_generated,
@@ -69,12 +69,7 @@ def r1(run: Run) -> Trained[Encoder]:
         made, history = train_attributes(
             images, targets, persons, config, seed=run.seed
         )
-        best = history.loc[history["score"].idxmax()]
-        return Made(
-            made.state_dict(),
-            history,
-            {"explained": best["explained"], "bce": -best["score"]},
-        )
+        return Made(made.state_dict(), history, best_row(history))
 
     whole = asdict(config) | {
         "population": run.profile.population,
@@ -91,22 +86,21 @@ def population(count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tenso
     """Pictures of synthetic people of a world of their own, with what they wear.
 
     Returns:
-        (N, 3, H, W) uint8; (N, A) in [0, 1]; (N,) person ids. Three pictures a person.
+        (N, 3, H, W) uint8; (N, A) in [0, 1]; (N,) person ids. One picture a person:
+        for clothes, another person teaches more than another picture.
     """
     from tqdm.auto import tqdm
 
     from reidlib.data.synthetic import World
 
     world = World(seed=POPULATION_SEED)
-    pids = [1 + i // 3 for i in range(count)]
+    pids = range(1, count + 1)
     pictures = []
     for start in tqdm(range(0, count, 64), desc="population", mininterval=2):
-        chosen = range(start, min(start + 64, count))
-        shots = [world.shot(pids[i], i % 3) for i in chosen]
+        shots = [world.shot(pid, 0) for pid in pids[start : start + 64]]
         pictures.append(world.render(shots, size=size)[0])
-    known = {pid: world.person(pid).attributes() for pid in set(pids)}
-    targets = torch.as_tensor(np.stack([known[pid] for pid in pids]))
-    return torch.cat(pictures), targets.float(), torch.tensor(pids)
+    targets = np.stack([world.person(pid).attributes() for pid in pids])
+    return torch.cat(pictures), torch.as_tensor(targets), torch.tensor(pids)
 
 
 def r2(run: Run) -> Trained[Encoder]:
@@ -119,7 +113,7 @@ def r2(run: Run) -> Trained[Encoder]:
         made, history = train_identities(
             run.images("train"), run.data.train, config, weights=weights, seed=run.seed
         )
-        return Made(made.state_dict(), history, _best(history))
+        return Made(made.state_dict(), history, best_row(history))
 
     stage = run.stage("r2", config, build, inputs=(start.stage,))
     return Trained(config.build(weights=stage.weights).eval(), stage)
@@ -155,7 +149,7 @@ def ptgan(run: Run) -> Trained[Generator]:
         )
         tensors = {f"g.{k}": v for k, v in g.state_dict().items()}
         tensors |= {f"d.{k}": v for k, v in d.state_dict().items()}
-        return Made(tensors, history, _best(history))
+        return Made(tensors, history, best_row(history))
 
     stage = run.stage("ptgan", config, build, inputs=(encoder.stage,))
     g = config.generator(encoder.network.features, run.profile.size)
@@ -258,7 +252,7 @@ def fusion(
             own["train"], drawn["train"], table, config, seed=run.seed
         )
         state = {k: v for k, v in network.state_dict().items() if "head." not in k}
-        return Made(state, history, _best(history))
+        return Made(state, history, best_row(history))
 
     parts = ("fusion", control, chosen.stage.folder.name.removeprefix("poses-"))
     name = "-".join(p for p in parts if p) + ("-part" if rows else "")
@@ -309,8 +303,3 @@ def part_of(run: Run, rows: dict[str, np.ndarray] | None) -> Run:
         return run
     kept = {s: getattr(run.data, s)[rows[s]].reset_index(drop=True) for s in SPLITS}
     return replace(run, data=replace(run.data, **kept))
-
-
-def _best(history: pd.DataFrame) -> dict[str, float]:
-    best = history.loc[history["score"].idxmax()]
-    return {k: float(v) for k, v in best.items()}

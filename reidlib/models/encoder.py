@@ -145,16 +145,11 @@ def _head(features: int, outputs: int, hidden: int, dropout: float) -> nn.Module
         return nn.Identity()
     if hidden == 0:
         return nn.Linear(features, outputs)
-    block = nn.Sequential(
-        nn.Linear(features, hidden),
-        nn.BatchNorm1d(hidden),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, outputs),
-    )
-    first, norm, last = block[0], block[1], block[3]
+    first, norm = nn.Linear(features, hidden), nn.BatchNorm1d(hidden)
+    last = nn.Linear(hidden, outputs)
     nn.init.kaiming_normal_(first.weight, mode="fan_out")
     nn.init.zeros_(first.bias)
     nn.init.normal_(norm.weight, 1.0, 0.02)
     nn.init.normal_(last.weight, std=0.001)
     nn.init.zeros_(last.bias)
-    return block
+    return nn.Sequential(first, norm, nn.Dropout(dropout), last)

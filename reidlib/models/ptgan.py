@@ -62,7 +62,7 @@ class Generator(nn.Module):
                 "must be divisible by 4 and the height at least 32."
             )
         self.features, self.pose, self.ngf = features, pose, ngf
-        self.blocks, self.size = blocks, tuple(size)
+        self.blocks, self.size = blocks, (size[0], size[1])
         self.native_aspect = native_aspect
         start = (4, 2) if native_aspect else (4, 4)
         self.prepare = _prepare(features + pose, ngf, size[0], start)
@@ -143,6 +143,8 @@ class Discriminator(nn.Module):
             as many as leave an 8-row map before the last stride-1 layers, which
             is the paper's code at 256x128 and our mend at 128x64, where the
             unchanged stack (5) would end in a 3x1 map.
+        last_norm: normalise the last map. Turn it off where that map is tiny: over
+            5 cells InstanceNorm removes what tells real from drawn.
     """
 
     def __init__(
@@ -151,9 +153,10 @@ class Discriminator(nn.Module):
         ndf: int = 64,
         size: tuple[int, int] = (128, 64),
         stride_two: int | None = None,
+        last_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.identities, self.ndf, self.size = identities, ndf, tuple(size)
+        self.identities, self.ndf, self.size = identities, ndf, size
         halvings = stride_two or min(5, int(log2(size[0] / 8)))
         widths = [3, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
         layers: list[nn.Module] = [
@@ -164,7 +167,9 @@ class Discriminator(nn.Module):
             before, after = widths[i], widths[min(i + 1, 5)]
             stride = 2 if i < halvings else 1
             layers.append(nn.Conv2d(before, after, 4, stride, 1))
-            layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(SLOPE_D)]
+            if i < 5 or last_norm:
+                layers.append(nn.InstanceNorm2d(after))
+            layers.append(nn.LeakyReLU(SLOPE_D))
         self.trunk = nn.Sequential(*layers)
         self.real = nn.Conv2d(8 * ndf, 1, 1, bias=False)
         with torch.no_grad():

@@ -8,7 +8,7 @@ from reidlib.training.encoder import (
 )
 from reidlib.training.features import extract, extract_generated, to_float, to_uint8
 from reidlib.training.fusion import FusionConfig, describe, train_fusion
-from reidlib.training.loop import LoopConfig, fit
+from reidlib.training.loop import LoopConfig, best_row, fit
 from reidlib.training.ptgan import PtGANConfig, code_mode, train_ptgan
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "FusionConfig",
     "LoopConfig",
     "PtGANConfig",
+    "best_row",
     "code_mode",
     "describe",
     "extract",

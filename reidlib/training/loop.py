@@ -3,9 +3,9 @@
 import copy
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,12 @@ class Task:
     validate: Callable[[], dict[str, float]]
     schedule: Callable[[float], float]
     prepared: dict[str, Any] = field(default_factory=dict)
+
+
+def best_row(history: pd.DataFrame) -> dict[str, float]:
+    """The numbers at the highest score, the ones the kept weights have."""
+    best = history.iloc[int(history["score"].to_numpy().argmax())]
+    return {str(name): float(value) for name, value in best.items()}
 
 
 def fit(
@@ -117,11 +123,8 @@ def _endless(dataset: Dataset, config: LoopConfig, seed: int) -> DataLoader:
     """Whole shuffled passes one after another, exactly ``steps`` batches."""
     generator = torch.Generator().manual_seed(seed)
     count = config.steps * config.batch
-    sampler: RandomSampler = RandomSampler(
-        dataset,
-        num_samples=count,
-        generator=generator,  # type: ignore[arg-type]
-    )
+    sized = cast(Sized, dataset)
+    sampler = RandomSampler(sized, num_samples=count, generator=generator)
     return DataLoader(dataset, config.batch, sampler=sampler)
 
 

@@ -30,7 +30,7 @@ class PtGANConfig(LoopConfig):
     ``code_mode()`` gives the authors' released choices instead (SPEC.md 4.1).
 
     Attributes:
-        ngf, ndf, blocks, native_aspect: of G and D (SPEC.md 4.2, 4.3).
+        ngf, ndf, blocks, native_aspect, d_last_norm: of G and D (SPEC.md 4.2, 4.3).
         adversarial, reconstruction: forms of eq. 3 and eq. 4.
         lambda_rec, lambda_class: weights of eq. 4 and eq. 5 in eq. 6.
         class_loss_in_g: whether G, too, is told whose picture it must be.
@@ -46,6 +46,7 @@ class PtGANConfig(LoopConfig):
     ndf: int = 64
     blocks: int = 9
     native_aspect: bool = False
+    d_last_norm: bool = True
     adversarial: Adversarial = "nonsat"
     reconstruction: Reconstruction = "l2_mse"
     lambda_rec: float = 10.0
@@ -98,8 +99,8 @@ def train_ptgan(
     pids = table["pid"].to_numpy()
     identities = len(np.unique(pids[~held_out]))
     g = config.generator(r1.features, size)
-    d = Discriminator(identities, config.ndf, size)
-    adam = {
+    d = Discriminator(identities, config.ndf, size, last_norm=config.d_last_norm)
+    adam: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(net.parameters(), lr=config.lr, betas=config.betas)
         for name, net in (("g", g), ("d", d))
     }
@@ -114,7 +115,9 @@ def train_ptgan(
     def validate() -> dict[str, float]:
         r1.to(next(g.parameters()).device)
         drawn = g(r1(watched["source"]), watched["pose"])
-        similarity = float(ssim(drawn, watched["target"], data_range=2.0))
+        similarity = float(
+            torch.as_tensor(ssim(drawn, watched["target"], data_range=2.0))
+        )
         error = float((drawn - watched["target"]).abs().mean())
         return {"score": similarity, "ssim": similarity, "l1": error}
 

@@ -1,0 +1,115 @@
+"""Run folders: parameters checked, stages reused only when nothing changed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from reidlib import manifests, runs
+from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.manifests import Made
+from reidlib.runs import Run
+
+
+def counted(calls: list[int]) -> Made:
+    calls.append(1)
+    return Made({"x": torch.full((2,), float(len(calls)))}, metrics={"y": 0.5})
+
+
+def test_a_finished_stage_is_reused_and_a_changed_config_is_not(tiny_run: Run) -> None:
+    calls: list[int] = []
+    first = tiny_run.stage("reuse", {"lr": 1}, lambda: counted(calls))
+    again = tiny_run.stage("reuse", {"lr": 1}, lambda: counted(calls))
+    assert len(calls) == 1 and first.key == again.key
+    other = tiny_run.stage("reuse", {"lr": 2}, lambda: counted(calls))
+    assert len(calls) == 2 and other.key != first.key
+    assert other.tensors["x"].tolist() == [2.0, 2.0]
+    assert other.metrics == {"y": 0.5}
+
+
+@pytest.mark.parametrize("changed", ["seed", "data", "code", "inputs"])
+def test_seed_data_code_and_inputs_each_make_a_stage_stale(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    calls: list[int] = []
+    name = f"stale-{changed}"
+    source = tiny_run.stage("source", {}, lambda: counted([]))
+    tiny_run.stage(name, {}, lambda: counted(calls), folder=tiny_run.folder)
+    run, options = tiny_run, {}
+    if changed == "seed":
+        run = replace(tiny_run, seed=1)
+    if changed == "data":
+        options = {"data": "another"}
+    if changed == "code":
+        monkeypatch.setattr(runs, "code_digest", lambda: "another")
+    if changed == "inputs":
+        options = {"inputs": (source,)}
+    run.stage(name, {}, lambda: counted(calls), folder=tiny_run.folder, **options)
+    assert len(calls) == 2
+
+
+def test_a_stage_that_fails_leaves_nothing_and_keeps_what_was_there(
+    tiny_run: Run,
+) -> None:
+    def fails() -> Made:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        tiny_run.stage("fails", {}, fails)
+    assert not (tiny_run.folder / "fails").exists()
+    kept = tiny_run.stage("kept", {}, lambda: counted([]))
+    with pytest.raises(RuntimeError):
+        tiny_run.stage("kept", {"new": 1}, fails)
+    assert kept.tensors["x"].tolist() == [1.0, 1.0]
+
+
+def test_a_manifest_says_from_what_and_where(tiny_run: Run) -> None:
+    stage = tiny_run.stage("told", {"lr": 1}, lambda: counted([]))
+    wanted = {"config", "data", "code", "inputs", "seed", "versions", "device"}
+    assert wanted <= stage.manifest.keys()
+    assert {"wall_s", "peak_memory_mb", "threads"} <= stage.manifest.keys()
+    on_disk = json.loads((stage.folder / "manifest.json").read_text())
+    assert on_disk == stage.manifest
+
+
+def test_an_unknown_papermill_parameter_is_refused(world: Path) -> None:
+    cells = {"dataset": "synthetic", "rooot": "x", "In": [], "_private": 1, "np": runs}
+    with pytest.raises(ReIDConfigError, match="04_x has no parameter rooot; it takes"):
+        runs.begin("04_x", root=str(world), namespace=cells)
+
+
+def test_a_profile_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ReIDConfigError, match="no profile 'huge'; choose one of smoke"):
+        runs.begin("x", profile="huge")
+
+
+def test_a_real_data_set_needs_its_root() -> None:
+    with pytest.raises(ReIDConfigError, match="market1501 needs root"):
+        runs.begin("x", dataset="market1501")
+
+
+def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ReIDDataError, match="nowhere"):
+        runs.begin("x", dataset="market1501", root=str(tmp_path / "nowhere"))
+
+
+def test_results_carry_protocol_seed_and_versions(tiny_run: Run) -> None:
+    path = tiny_run.record("00_test", {"mAP": torch.tensor(0.5)})
+    written = json.loads(path.read_text())
+    assert written["results"] == {"mAP": 0.5}
+    manifest = written["manifest"]
+    assert manifest["protocol"] == "market1501" and manifest["seed"] == 0
+    assert "torch" in manifest["versions"]
+
+
+def test_the_code_digest_ignores_what_cannot_change_training() -> None:
+    trained = manifests.code_digest()
+    assert trained != manifests.code_digest(("retrieval",))
+    assert "plots" not in manifests.TRAINED_BY
+
+
+def test_the_holdout_protocol_gets_a_folder_of_its_own() -> None:
+    assert runs.dataset_key("market1501", "holdout") == "market1501-holdout"
+    assert runs.dataset_key("market1501", "market1501") == "market1501"

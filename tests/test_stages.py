@@ -1,0 +1,99 @@
+"""Every stage once, at a tiny scale, joined the way that the chapters join them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from reidlib import stages
+from reidlib.errors import ReIDConfigError
+from reidlib.models import PoseInvariantExtractor
+from reidlib.runs import Run
+from reidlib.training import to_float
+
+
+def test_r1_is_called_what_it_is(tiny_run: Run) -> None:
+    r1 = stages.r1(tiny_run)
+    assert r1.kind == "attributes" and r1.network.features == 512
+    assert "attributes" in str(r1.stage.folder) and "explained" in r1.stage.metrics
+
+
+def test_the_population_of_r1_lives_in_another_world() -> None:
+    images, targets, persons = stages.population(6, (32, 16))
+    assert images.shape == (6, 3, 32, 16) and targets.shape[0] == 6
+    assert persons.tolist() == [1, 2, 3, 4, 5, 6]
+    assert stages.POPULATION_SEED != 0
+    assert targets.min() >= 0 and targets.max() <= 1
+
+
+def test_frozen_stages_stay_what_they_were(tiny_run: Run) -> None:
+    before = {k: v.clone() for k, v in stages.r1(tiny_run).network.state_dict().items()}
+    stages.ptgan(tiny_run)
+    after = stages.r1(tiny_run).network.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_the_extractor_equals_the_cached_path(tiny_run: Run) -> None:
+    whole = stages.extractor(tiny_run)
+    _, found = stages.fusion(tiny_run, stages.poses(tiny_run))
+    images = tiny_run.images("query")[:3]
+    with torch.no_grad():
+        described = whole(to_float(images))
+    torch.testing.assert_close(described, found["query"][:3], atol=1e-4, rtol=1e-4)
+    again = PoseInvariantExtractor.load(tiny_run.folder / "extractor.safetensors")
+    with torch.no_grad():
+        assert torch.equal(again(to_float(images)), described)
+
+
+def test_the_copy_control_sees_nothing_but_the_input(tiny_run: Run) -> None:
+    chosen = stages.poses(tiny_run)
+    method, _ = stages.fusion(tiny_run, chosen)
+    control, found = stages.fusion(tiny_run, chosen, control="copy")
+    assert control.stage.folder.name == method.stage.folder.name.replace(
+        "fusion", "fusion-copy"
+    )
+    own = stages.features(tiny_run, stages.r2(tiny_run), "r2")["query"]
+    copies = own[:, None].expand(-1, 2, -1)
+    with torch.no_grad():
+        expected = control.network(own, copies)
+    torch.testing.assert_close(expected, found["query"])
+    with pytest.raises(ReIDConfigError, match="Unknown control 'nothing'"):
+        stages.fusion(tiny_run, chosen, control="nothing")
+
+
+def test_another_control_is_another_training(tiny_run: Run) -> None:
+    chosen = stages.poses(tiny_run)
+    method, _ = stages.fusion(tiny_run, chosen)
+    control, _ = stages.fusion(tiny_run, chosen, control="copy")
+    same = [
+        torch.equal(a, b)
+        for a, b in zip(
+            method.network.parameters(), control.network.parameters(), strict=True
+        )
+    ]
+    assert not all(same)
+
+
+def test_the_ablation_uses_whole_identities_of_each_split(tiny_run: Run) -> None:
+    rows = stages.ablation_rows(tiny_run)
+    assert rows is not None
+    part = stages.part_of(tiny_run, rows)
+    assert part.data.train["pid"].nunique() == 4
+    assert part.data.query["pid"].nunique() == 4
+    assert set(part.data.gallery["pid"]) <= set(part.data.query["pid"])
+    chosen = stages.poses(tiny_run, "joint", "kmeans", 2)
+    _, found = stages.fusion(tiny_run, chosen, rows=rows)
+    assert len(found["query"]) == len(part.data.query)
+    assert 0 <= part.evaluate(found["query"], found["gallery"]).mAP <= 1
+
+
+def test_poses_of_a_data_set_without_keypoints_are_refused(tiny_run: Run) -> None:
+    blind = replace(tiny_run, data=replace(tiny_run.data, poses={}))
+    with pytest.raises(ReIDConfigError, match="has no keypoints"):
+        stages.train_points(blind)
+
+
+def test_equal_seeds_give_equal_poses(tiny_run: Run) -> None:
+    a, b = (stages.poses(tiny_run).network.poses_ for _ in range(2))
+    np.testing.assert_array_equal(a, b)
