@@ -356,17 +356,16 @@ ways = {
     "GMM, means": PoseClusterer("body", "gmm", mode="means"),
     "GMM, samples": PoseClusterer("body", "gmm"),
 }
-gaps = {}
-for name, way in ways.items():
-    for count in sorted({k, paper_k}):
+stability = pd.DataFrame(index=list(ways)).rename_axis(columns="K")
+for count in sorted({k, paper_k}):
+    for name, way in ways.items():
         way.set_params(n_poses=count)
         found = [
             way.set_params(random_state=s).fit(points).poses_ for s in range(5)
         ]
-        gaps[name, count] = np.mean(
+        stability.loc[name, count] = np.mean(
             [matched(found[0], other) for other in found[1:]]
         )
-stability = pd.Series(gaps).unstack().rename_axis(columns="K")
 stability.round(3)
 
 # %% [markdown]
@@ -532,6 +531,7 @@ print("right cluster faces away:", share.iloc[2] < 0.25)
 #
 # Real people of the query set, who are nobody of the training set, serve as
 # the control.
+
 
 # %%
 def bone(x, a, b):

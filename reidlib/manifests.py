@@ -58,8 +58,9 @@ class Finished:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per look at the held-out identities."""
-        return pd.read_csv(self.folder / "history.csv")
+        """One row per look at held-out identities; empty where nothing was trained."""
+        path = self.folder / "history.csv"
+        return pd.read_csv(path) if path.stat().st_size > 1 else pd.DataFrame()
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -78,13 +78,12 @@ def picture_grid(
     for k, ax in enumerate(axes.flat):
         bare(ax)
         image = images[k] if k < count else None
-        if image is None:
-            ax.set_visible(False)
-            continue
         if isinstance(image, Tensor):
             ax.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
-        else:
+        elif image is not None:
             _frame_pose(ax, image)
+        else:
+            ax.set(facecolor="none", box_aspect=2, visible=k < count)
         if k < len(titles):
             ax.set_title(titles[k], fontsize=8, pad=2)
         if k < len(frames) and frames[k]:

@@ -32,9 +32,7 @@ def _open_all(
     listed = paths["path"] if isinstance(paths, pd.DataFrame) else paths
     faults = []
     # A bar only where there is something to wait for: a few thousand per second.
-    for path in tqdm(
-        listed, "reading images", leave=False, disable=len(listed) <= 2000
-    ):
+    for path in tqdm(listed, "reading images", leave=False):
         try:
             with Image.open(Path(root or "", path)) as image:
                 if image.mode.startswith(("I", "F")):

@@ -42,9 +42,15 @@ class Generator(nn.Module):
         size: (height, width) of the picture, each divisible by 4.
         native_aspect: grow the first map in the picture's own aspect 2:1, so that
             nothing is interpolated; the paper's code grows a square and squeezes it.
+        standardise: bring every feature and every coordinate to mean 0 and variance
+            1 first (BatchNorm without parameters). Concatenated raw, as in the
+            paper, the 50 coordinates are drowned by the features, and colours,
+            which sit in directions of small variance, are learned last.
 
     At the defaults it has 34,198,464 parameters.
     """
+
+    scale: nn.Module
 
     def __init__(
         self,
@@ -54,6 +60,7 @@ class Generator(nn.Module):
         blocks: int = 9,
         size: tuple[int, int] = (128, 64),
         native_aspect: bool = False,
+        standardise: bool = True,
     ) -> None:
         super().__init__()
         if size[0] % 4 or size[1] % 4 or size[0] < 32:
@@ -63,7 +70,11 @@ class Generator(nn.Module):
             )
         self.features, self.pose, self.ngf = features, pose, ngf
         self.blocks, self.size = blocks, (size[0], size[1])
-        self.native_aspect = native_aspect
+        self.native_aspect, self.standardise = native_aspect, standardise
+        inputs = features + pose
+        self.scale = (
+            nn.BatchNorm1d(inputs, affine=False) if standardise else nn.Identity()
+        )
         start = (4, 2) if native_aspect else (4, 4)
         self.prepare = _prepare(features + pose, ngf, size[0], start)
         self.down = nn.Sequential(
@@ -86,10 +97,13 @@ class Generator(nn.Module):
             nn.Tanh(),
         )
         self.apply(kaiming)
+        with torch.no_grad():  # start from grey: Kaiming alone starts from full noise
+            self.up[-2].weight.mul_(0.1)
 
     def config(self) -> dict:
         """The arguments that rebuild this network (JSON types)."""
-        names = ("features", "pose", "ngf", "blocks", "size", "native_aspect")
+        names = ["features", "pose", "ngf", "blocks", "size"]
+        names += ["native_aspect", "standardise"]
         return {name: getattr(self, name) for name in names}
 
     def forward(self, features: Tensor, poses: Tensor) -> Tensor:
@@ -102,7 +116,7 @@ class Generator(nn.Module):
         Returns:
             (B, 3, H, W) in [-1, 1].
         """
-        z = torch.cat([features, poses], dim=1)[:, :, None, None]
+        z = self.scale(torch.cat([features, poses], dim=1))[:, :, None, None]
         x = self.prepare(z)
         if tuple(x.shape[-2:]) != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)

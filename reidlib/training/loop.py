@@ -106,7 +106,9 @@ def fit(
         row = {"step": step, **_means(losses), **task.validate()}
         rows.append(row)
         losses = []
-        bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k != "step"})
+        bar.set_postfix(
+            {k: f"{v:.3g}" for k, v in row.items() if k != "step"}, refresh=False
+        )
         log.info("%s %s", name, row)
         if row["score"] > best:
             best, best_state = row["score"], _state(task.networks)

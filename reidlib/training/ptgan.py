@@ -35,6 +35,8 @@ class PtGANConfig(LoopConfig):
         lambda_rec, lambda_class: weights of eq. 4 and eq. 5 in eq. 6.
         class_loss_in_g: whether G, too, is told whose picture it must be.
         d_adversarial: weight of the adversarial part of D's loss.
+        augment: whether the source is augmented (SPEC.md 4.6); the authors' code,
+            and short runs, do without.
         lr, betas: Adam, both players.
         held_out: share of the training identities kept for validation.
         watch: validation pairs.
@@ -53,6 +55,7 @@ class PtGANConfig(LoopConfig):
     lambda_class: float = 1.0
     class_loss_in_g: bool = True
     d_adversarial: float = 1.0
+    augment: bool = True
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     held_out: float = 0.067  # 50 of Market's 751 identities, SPEC.md 4.6
@@ -106,7 +109,10 @@ def train_ptgan(
     }
     r1.eval().requires_grad_(False)
     inside = torch.as_tensor(~held_out)
-    data = PairDataset(images[inside], pids[~held_out], points[~held_out])
+    augment = None if config.augment else to_network()
+    data = PairDataset(
+        images[inside], pids[~held_out], points[~held_out], augment=augment
+    )
     watched = watched_pairs(
         images[~inside], pids[held_out], points[held_out], config.watch, seed
     )

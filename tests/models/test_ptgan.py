@@ -58,6 +58,16 @@ def test_the_discriminator_has_the_papers_parameters(
     assert identity.shape == (2, 751)
 
 
+def test_the_last_norm_of_the_discriminator_can_be_left_out():
+    def norms(network):
+        return [type(m) for m in network.modules()].count(nn.InstanceNorm2d)
+
+    with_norm = on_meta(Discriminator, 751)
+    without = on_meta(Discriminator, 751, last_norm=False)
+    assert (norms(with_norm), norms(without)) == (5, 4)
+    assert count(with_norm) == count(without)  # InstanceNorm has no parameters
+
+
 def test_the_layers_use_the_slopes_of_the_code():
     def slopes(network):
         found = [m for m in network.modules() if isinstance(m, nn.LeakyReLU)]

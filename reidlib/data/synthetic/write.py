@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,19 +130,34 @@ def _plan(world: World, ids: int, mean: float) -> list[_File]:
         if pid <= ids // 2:
             files += [(("bounding_box_train",), shot) for shot in shots]
             continue
-        seen: set[int] = set()
-        several = len({shot.camera for shot in shots}) > 1
-        for shot in shots:
-            query = several and shot.camera not in seen
-            seen.add(shot.camera)
-            good += not query
-            place = "query" if query else "bounding_box_test"
+        queries = _queries([shot.camera for shot in shots])
+        good += count - len(queries)
+        for index, shot in enumerate(shots):
+            place = "query" if index in queries else "bounding_box_test"
             files.append(((place, "gt_bbox"), shot))
     extra = max(1, round(SHARE * good))
     for first in (DISTRACTORS, JUNK):
         shots = [world.shot(first + index, index) for index in range(extra)]
         files += [(("bounding_box_test",), shot) for shot in shots]
     return files
+
+
+def _queries(cameras: list[int]) -> set[int]:
+    """Numbers of the query images: the first of each camera that can be asked.
+
+    Every query of the person, this one included, keeps an image of another camera.
+    """
+    left = Counter(cameras)
+    asked: dict[int, int] = {}
+    for index, camera in enumerate(cameras):
+        if camera in asked:
+            continue
+        left[camera] -= 1
+        if any(left.total() == left[other] for other in (*asked, camera)):
+            left[camera] += 1
+        else:
+            asked[camera] = index
+    return set(asked.values())
 
 
 def _stem(shot: Shot) -> str:
