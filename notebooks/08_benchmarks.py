@@ -108,9 +108,7 @@ print(len(live), "results")
 
 # %% tags=["nbval-ignore-output"]
 metrics = ("rank1", "rank5", "rank10", "mAP")
-pd.DataFrame(
-    {n: {m: str(i[m]) for m in metrics} for n, i in live.items()}
-).T
+pd.DataFrame({n: {m: str(i[m]) for m in metrics} for n, i in live.items()}).T
 
 # %% [markdown]
 # mAP as a picture.

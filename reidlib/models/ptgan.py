@@ -87,18 +87,19 @@ class Generator(nn.Module):
             *_norm(4 * ngf),  # H/4 x W/4
         )
         self.residual = nn.Sequential(*(ResBlock(4 * ngf) for _ in range(blocks)))
+        paint = nn.Conv2d(ngf, 3, 7, bias=False)
         self.up = nn.Sequential(
             nn.ConvTranspose2d(4 * ngf, 2 * ngf, 3, 2, 1, 1),
             *_norm(2 * ngf),  # H/2 x W/2
             nn.ConvTranspose2d(2 * ngf, ngf, 3, 2, 1, 1),
             *_norm(ngf),  # H x W
             nn.ReflectionPad2d(3),
-            nn.Conv2d(ngf, 3, 7, bias=False),
+            paint,
             nn.Tanh(),
         )
         self.apply(kaiming)
         with torch.no_grad():  # start from grey: Kaiming alone starts from full noise
-            self.up[-2].weight.mul_(0.1)
+            paint.weight.mul_(0.1)
 
     def config(self) -> dict:
         """The arguments that rebuild this network (JSON types)."""
