@@ -19,7 +19,7 @@ NEEDS = {
     "04_ptgan": ["01_data"],  # waits for chapter 3's R1 by itself
     "05_pose_clustering": ["01_data"],
     "06_fusionnet": ["03_baselines", "04_ptgan", "05_pose_clustering"],
-    "07_ablations": ["06_fusionnet"],
+    "07_ablations": ["03_baselines", "04_ptgan", "05_pose_clustering"],
     "08_benchmarks": ["06_fusionnet", "07_ablations"],
 }
 DATASET = config.get("dataset") or "synthetic"

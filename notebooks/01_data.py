@@ -178,9 +178,8 @@ found = set(tables["gallery"]["pid"])
 print("query identities that the gallery lacks:", len(asked - found))
 
 # %% [markdown]
-# A few query people have no picture in the gallery at all: the synthetic world
-# makes one query of each person and camera, and someone with one picture in
-# each camera leaves none over. Chapter 2 meets them again as orphans.
+# Every query also has something to find: an image becomes a query only if
+# another camera keeps an image of the same person in the gallery.
 #
 # ## Cameras
 #

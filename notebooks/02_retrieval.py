@@ -415,8 +415,7 @@ pd.concat([points, change, judged["queries"].astype(int)], axis=1).round(2)
 # * **The trapezoid** costs mAP and leaves rank-1 alone.
 # * **Orphans**, queries with nothing to find in another camera, are a choice:
 #   leave them out, as Market's script does, or let them count as failures. The
-#   synthetic world makes one query of each person and camera, so a person
-#   with few pictures can leave nothing behind.
+#   synthetic world has none; a folder of one's own often does.
 
 # %% [markdown]
 # The directions are certain, whatever the run.

@@ -110,7 +110,7 @@ print({key: tuple(value.shape) for key, value in items[0].items()})
 print("range within [0, 1]:", bool(pose.min() >= 0 and pose.max() <= 1))
 
 # %% [markdown]
-# Now look at seven pairs as the networks receive them.
+# Now look at seven pairs with the paper's augmentation.
 
 # %% tags=["nbval-ignore-output"]
 joints = [i["pose"].view(25, 2).numpy() for i in items]
@@ -130,8 +130,9 @@ figure = plots.picture_grid(cells, columns=7, rows=names)
 # :class: note
 # **Augmentation.** The paper lists erasing, crops, rotation by ±20°, colour
 # jitter, mirroring and "random distortion" (IV-C1). The released code has all
-# of it switched off. We apply it, to the source only; a mirrored target takes
-# its pose with it.
+# of it switched off. The `full` profile applies it, to the source only; the
+# short `smoke` run goes without, like the code. A target may be mirrored in
+# either, and takes its pose with it.
 # ```
 
 # %% [markdown]
@@ -167,7 +168,8 @@ def note(layer, _, out):
 # %%
 with torch.device("meta"):
     paper_g = Generator().eval()
-    for layer in [m for part in paper_g.children() for m in part]:
+    parts = paper_g.prepare, paper_g.down, paper_g.residual, paper_g.up
+    for layer in [layer for part in parts for layer in part]:
         if any(True for _ in layer.parameters()):
             layer.register_forward_hook(note)
     picture = paper_g(torch.empty(1, 2048), torch.empty(1, 50))
@@ -199,6 +201,12 @@ print(f"prepare by hand: {prepare:,}")
 print(f"whole generator: {total:,}, as SPEC 4.2 says: {total == 34_198_464}")
 
 # %% [markdown]
+# One layer without parameters stands before them in ours: every feature and
+# every coordinate is brought to mean 0 and variance 1. Concatenated raw, 50
+# coordinates hardly move the first layer beside R1's features, and in short
+# runs neither the pose nor the colours reached the picture; try
+# `standardise=False`.
+#
 # The run's own generator has the same layers at the profile's scale. Its
 # first map has the picture's own aspect, 4×2, so nothing is squeezed.
 
@@ -446,7 +454,8 @@ print(f"{n:,} values, norm {(0.1 * n) ** 0.5:.1f}, 10 x MSE {10 * 0.1:.1f}")
 # :class: note
 # **L2 or L1.** Eq. 4 is an un-squared L2 norm with no weight; the code has L1
 # times 10. We take the mean square times 10, the nearest to the paper that
-# leaves the other losses a voice. `reconstruction="l1"` is the code's.
+# leaves the other losses a voice; a short run weighs it more still (see the
+# settings below). `reconstruction="l1"` is the code's.
 # ```
 
 # %% [markdown]
@@ -499,8 +508,8 @@ print("gradient:", np.allclose(gradient, (said - np.eye(5)[labels]) / 3))
 # %%
 settings = asdict(run.profile.ptgan)
 shown = ["adversarial", "reconstruction", "lambda_rec", "lambda_class"]
-shown += ["class_loss_in_g", "lr", "betas", "batch"]
-print({name: settings[name] for name in shown})
+shown += ["class_loss_in_g", "lr", "betas", "batch", "augment"]
+print({name: value for name, value in settings.items() if name in shown})
 
 # %% [markdown]
 # ## Training
@@ -740,9 +749,11 @@ print({n: round(v / sum(spread.values()), 2) for n, v in spread.items()})
 # %% [markdown]
 # The coordinates lie between 0 and 1, and most people stand upright in the
 # middle of the picture. So the pose is a small signal beside the feature, and
-# part of it only says which joints are missing. Without care for that, a
-# short training ends in a generator that redraws everybody in one average
-# pose. "Wrong pose" is the control that finds it out.
+# part of it only says which joints are missing. Concatenated raw, as in the
+# paper, it drowns: our first short trainings ended in a generator that
+# redrew everybody in one average pose. So $G$ standardises each of its inputs
+# first (a batch norm without parameters). "Wrong pose" is the control that
+# finds such things out.
 
 # %% [markdown]
 # SSIM says little about colour. So we ask directly: does the mean colour of

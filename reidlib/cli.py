@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 from torch import Tensor
 
@@ -281,7 +280,5 @@ def _listed(folder: Path) -> list[Path]:
 
 def _describe(weights: Path, paths: Sequence[Path]) -> tuple[Sequence[Path], Tensor]:
     extractor = PoseInvariantExtractor.load(weights)
-    if torch.cuda.is_available():
-        extractor.to("cuda")
     images = read_images([str(p) for p in paths], extractor.generator.size)
     return paths, extract(extractor, images, batch=32)

@@ -78,9 +78,9 @@ SMOKE = Profile(
     fusion=FusionConfig(steps=800, batch=64, validations=8, patience=4),
     poses=4,
     ablation_poses=(2, 3, 4, 6),
-    ablation_ids=60,
+    ablation_ids=36,
     deterministic=True,
-    ablation_fusion=FusionConfig(steps=300, batch=64, validations=5, patience=3),
+    ablation_fusion=FusionConfig(steps=150, batch=64, validations=3),
 )
 
 FULL = Profile(

@@ -172,6 +172,11 @@ class Discriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.identities, self.ndf, self.size = identities, ndf, size
+        if size[0] < 64 or size[1] < 32:
+            raise ReIDConfigError(
+                f"The discriminator cannot judge {size[0]}x{size[1]} pictures; they "
+                "must be at least 64x32."
+            )
         halvings = stride_two or min(5, int(log2(size[0] / 8)))
         widths = [3, ndf, 2 * ndf, 4 * ndf, 8 * ndf, 8 * ndf]
         layers: list[nn.Module] = [

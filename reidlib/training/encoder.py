@@ -128,8 +128,9 @@ def train_attributes(
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        logits = encoder.predict(to_float(images[outside]))
-        truth = targets[outside]
+        device = next(encoder.parameters()).device
+        logits = encoder.predict(to_float(images[outside].to(device)))
+        truth = targets[outside].to(device)
         loss = F.binary_cross_entropy_with_logits(logits, truth)
         residual = (logits.sigmoid() - truth).square().sum()
         spread = (truth - truth.mean(0)).square().sum()

@@ -1,6 +1,10 @@
 """Frozen features, computed once: of pictures, and of what pt-GAN draws from them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from accelerate import PartialState
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -17,6 +21,20 @@ def to_uint8(images: Tensor) -> Tensor:
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
+@contextmanager
+def on_device(*networks: nn.Module) -> Iterator[torch.device]:
+    """Lend networks to the accelerator in evaluation mode, then put them back."""
+    device = PartialState().device
+    homes = [next(network.parameters()).device for network in networks]
+    for network in networks:
+        network.eval().to(device)
+    try:
+        yield device
+    finally:
+        for network, home in zip(networks, homes, strict=True):
+            network.to(home)
+
+
 @torch.no_grad()
 def extract(
     network: nn.Module, images: Tensor, *, batch: int = 256, flip: bool = False
@@ -31,15 +49,14 @@ def extract(
     Returns:
         (N, D) float32 on the CPU.
     """
-    network.eval()
-    device = next(network.parameters()).device
     parts = []
-    for part in tqdm(images.split(batch), desc="features", mininterval=2, leave=False):
-        x = to_float(part.to(device))
-        made = network(x)
-        if flip:
-            made = made + network(x.flip(-1))
-        parts.append(made.float().cpu())
+    with on_device(network) as device:
+        for part in tqdm(images.split(batch), "features", mininterval=2, leave=False):
+            x = to_float(part.to(device))
+            made = network(x)
+            if flip:
+                made = made + network(x.flip(-1))
+            parts.append(made.float().cpu())
     return torch.cat(parts)
 
 
@@ -63,13 +80,12 @@ def extract_generated(
     Returns:
         (N, K, D) float32 on the CPU.
     """
-    for network in (r1, generator, r2):
-        network.eval()
-    device = next(generator.parameters()).device
     size = max(1, batch // len(vectors))
     parts = []
-    for part in tqdm(images.split(size), desc="redrawing", mininterval=2, leave=False):
-        drawn = redraw(r1, generator, to_float(part.to(device)), vectors.to(device))
-        made = r2(drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
-        parts.append(made.float().cpu())
+    with on_device(r1, generator, r2) as device:
+        poses = vectors.to(device)
+        for part in tqdm(images.split(size), "redrawing", mininterval=2, leave=False):
+            drawn = redraw(r1, generator, to_float(part.to(device)), poses)
+            made = r2(drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
+            parts.append(made.float().cpu())
     return torch.cat(parts)

@@ -113,6 +113,20 @@ def test_the_generator_is_deterministic():
     assert torch.equal(g(*inputs()), g(*inputs()))
 
 
+def test_standardising_takes_the_scale_of_the_inputs_away():
+    features, poses = inputs(8)
+    for standardise, equal in ((True, True), (False, False)):
+        g = tiny_generator(standardise=standardise).train()
+        with torch.no_grad():
+            drawn = g(features, poses)
+            scaled = g(features * 40 + 3, poses / 10)
+        assert torch.allclose(drawn, scaled, atol=1e-2) is equal
+
+
+def test_standardising_adds_no_parameters():
+    assert count(on_meta(Generator)) == count(on_meta(Generator, standardise=False))
+
+
 def test_feature_and_pose_both_change_the_drawing():
     g = tiny_generator().eval()
     features, poses = inputs()
