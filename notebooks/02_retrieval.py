@@ -41,6 +41,7 @@ import torch
 from reidlib import plots, runs
 from reidlib.data.splits import query_rows
 from reidlib.retrieval import (
+    as_record,
     bootstrap,
     evaluate,
     evaluate_distances,
@@ -706,12 +707,14 @@ print("re-ranking raises mAP:", gains["mAP"].low > 0)
 
 # %% tags=["nbval-ignore-output"]
 record = {
-    **{name: {k: asdict(v) for k, v in bootstrap(r).items()}
-       for name, r in systems.items()},
-    "reranked": {k: asdict(v) for k, v in bootstrap(reranked).items()},
-    "conventions": judged[["rank-1", "mAP"]].to_dict("index"),
+    **{name: as_record(bootstrap(r)) for name, r in systems.items()},
+    "reranked": as_record(bootstrap(reranked)),
+    "conventions": {
+        name: {"rank-1": line["rank-1"], "mean AP": line["mAP"]}
+        for name, line in judged.to_dict("index").items()
+    },
     "8 stripes less 1": asdict(comparison), "orphans": result.n_orphans,
-    "rerank gain": {k: asdict(v) for k, v in gains.items()},
+    "rerank gain": {f"{k} gain": asdict(v) for k, v in gains.items()},
 }
 written = run.record("02_retrieval", record)
 

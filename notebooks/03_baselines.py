@@ -35,6 +35,7 @@ from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError
 from reidlib.models import Encoder
 from reidlib.retrieval import (
+    as_record,
     bootstrap,
     evaluate_distances,
     k_reciprocal_distance,
@@ -525,13 +526,7 @@ print(f"rivals facing as the query: {alike:.2f}, by chance: {chance:.2f}")
 # We write down the chapter's numbers, each with its interval.
 
 # %%
-record = {}
-for name, result in results.items():
-    found = bootstrap(result)
-    record[name] = {m: found[m].value for m in ("rank1", "mAP")}
-    record[name]["interval"] = {
-        m: [found[m].low, found[m].high] for m in ("rank1", "mAP")
-    }
+record = {n: as_record(bootstrap(r)) for n, r in results.items()}
 
 # %%
 _ = run.record(

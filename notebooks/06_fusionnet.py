@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from reidlib import plots, runs, stages
 from reidlib.data import validation_split
 from reidlib.models import FusionNet
-from reidlib.retrieval import bootstrap, paired_bootstrap
+from reidlib.retrieval import as_record, bootstrap, paired_bootstrap
 from reidlib.training import describe, held_out_map, to_float, to_uint8
 
 # %% [markdown]
@@ -504,13 +504,7 @@ print("R2's gap is wider on the identities it was fitted on:", easier)
 # We write the numbers down, each with its interval; chapter 8 shows them.
 
 # %%
-def row(found):
-    two = {m: found[m] for m in ("rank1", "mAP")}
-    limits = {m: [i.low, i.high] for m, i in two.items()}
-    return {m: i.value for m, i in two.items()} | {"interval": limits}
-
-
-rows = {name: row(found) for name, found in intervals.items()}
+rows = {name: as_record(found) for name, found in intervals.items()}
 pairs = {n: asdict(c) for n, c in paired.items()}
 _ = run.record("06_fusionnet", {"rows": rows, "paired mAP": pairs})
 print(len(rows), "systems recorded")

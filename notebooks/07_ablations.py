@@ -25,7 +25,12 @@ import numpy as np
 import pandas as pd
 
 from reidlib import plots, runs, stages
-from reidlib.retrieval import Interval, bootstrap, paired_bootstrap
+from reidlib.retrieval import (
+    Interval,
+    as_record,
+    bootstrap,
+    paired_bootstrap,
+)
 
 # %% [markdown]
 # Four parameters decide which data, and at which scale.
@@ -350,14 +355,8 @@ print(f"rank correlation: {both.corr('spearman').iloc[0, 1]:.2f}")
 # whom R2 was fitted on, which makes the held-out score optimistic.
 
 # %%
-def row(found):
-    two = {m: found[m] for m in ("rank1", "mAP")}
-    limits = {m: [i.low, i.high] for m, i in two.items()}
-    return {m: i.value for m, i in two.items()} | {"interval": limits}
-
-
-table = {f"{name}, {k}": row(i) for (name, k), i in limits.items()}
-record = {"settings": table, "R2, same rows": row(floor)}
+table = {f"{name}, {k}": as_record(i) for (name, k), i in limits.items()}
+record = {"settings": table, "R2, same rows": as_record(floor)}
 _ = run.record("07_ablations", record)
 print(len(table), "settings recorded")
 

@@ -29,6 +29,7 @@ import pandas as pd
 
 from reidlib import plots, runs, stages
 from reidlib.retrieval import (
+    as_record,
     bootstrap,
     k_reciprocal_distance,
     paired_bootstrap,
@@ -482,13 +483,7 @@ print("re-ranking raises R2's mAP:", better.low > 0)
 # | R1 from ImageNet | profile `full`; `smoke` learns attributes |
 
 # %%
-def row(found):
-    two = {m: found[m] for m in ("rank1", "mAP")}
-    limits = {m: [i.low, i.high] for m, i in two.items()}
-    return {m: i.value for m, i in two.items()} | {"interval": limits}
-
-
-rows = {name: row(found) for name, found in live.items()}
+rows = {name: as_record(found) for name, found in live.items()}
 steps = {
     f"{a} - {b}": {f"{m} difference": asdict(c) for m, c in found.items()}
     for (a, b), found in change.items()

@@ -6,6 +6,7 @@ from reidlib.retrieval.rerank import k_reciprocal_distance
 from reidlib.retrieval.statistics import (
     Comparison,
     Interval,
+    as_record,
     bootstrap,
     paired_bootstrap,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "Interval",
     "Ranking",
     "RetrievalResult",
+    "as_record",
     "bootstrap",
     "evaluate",
     "evaluate_distances",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +69,17 @@ def bootstrap(
         name: Interval(float(means[i]), float(low[i]), float(high[i]))
         for i, name in enumerate(METRICS)
     }
+
+
+def as_record(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+    """What a recorded run keeps of a bootstrap: rank-1 and mAP with their limits.
+
+    >>> as_record({"rank1": Interval(0.5, 0.4, 0.6), "mAP": Interval(0.3, 0.2, 0.4)})
+    {'rank1': 0.5, 'mAP': 0.3, 'interval': {'rank1': [0.4, 0.6], 'mAP': [0.2, 0.4]}}
+    """
+    kept = {name: intervals[name] for name in ("rank1", "mAP")}
+    limits = {name: [found.low, found.high] for name, found in kept.items()}
+    return {name: found.value for name, found in kept.items()} | {"interval": limits}
 
 
 def paired_bootstrap(
