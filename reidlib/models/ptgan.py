@@ -10,6 +10,7 @@ from reidlib.errors import ReIDConfigError
 
 SLOPE_G = 0.1  # LeakyReLU slope in the generator, SPEC.md 4.1
 SLOPE_D = 0.2  # and in the discriminator
+SPREAD = 16.0  # a joint strays about 1/16 of the picture's height from its mean
 PREPARE_WIDTHS = (8, 6, 4, 2, 1, 1)  # of the first stage, in units of ngf
 
 
@@ -42,15 +43,14 @@ class Generator(nn.Module):
         size: (height, width) of the picture, each divisible by 4.
         native_aspect: grow the first map in the picture's own aspect 2:1, so that
             nothing is interpolated; the paper's code grows a square and squeezes it.
-        standardise: bring every feature and every coordinate to mean 0 and variance
-            1 first (BatchNorm without parameters). Concatenated raw, as in the
-            paper, the 50 coordinates are drowned by the features, and colours,
-            which sit in directions of small variance, are learned last.
+        standardise: bring every feature to mean 0 and variance 1 (BatchNorm without
+            parameters) and spread the coordinates; a missing joint becomes 0, the
+            middle. Concatenated raw, as in the paper, the 50 coordinates are drowned
+            by the features, and colours, which sit in directions of small variance,
+            are learned last.
 
     At the defaults it has 34,198,464 parameters.
     """
-
-    scale: nn.Module
 
     def __init__(
         self,
@@ -71,10 +71,7 @@ class Generator(nn.Module):
         self.features, self.pose, self.ngf = features, pose, ngf
         self.blocks, self.size = blocks, (size[0], size[1])
         self.native_aspect, self.standardise = native_aspect, standardise
-        inputs = features + pose
-        self.scale = (
-            nn.BatchNorm1d(inputs, affine=False) if standardise else nn.Identity()
-        )
+        self.scale = nn.BatchNorm1d(features, affine=False)
         start = (4, 2) if native_aspect else (4, 4)
         self.prepare = _prepare(features + pose, ngf, size[0], start)
         self.down = nn.Sequential(
@@ -117,7 +114,10 @@ class Generator(nn.Module):
         Returns:
             (B, 3, H, W) in [-1, 1].
         """
-        z = self.scale(torch.cat([features, poses], dim=1))[:, :, None, None]
+        if self.standardise:
+            features = self.scale(features)
+            poses = torch.where(poses == 0, 0.0, (poses - 0.5) * SPREAD)
+        z = torch.cat([features, poses], dim=1)[:, :, None, None]
         x = self.prepare(z)
         if tuple(x.shape[-2:]) != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)
