@@ -130,9 +130,8 @@ figure = plots.picture_grid(cells, columns=7, rows=names)
 # :class: note
 # **Augmentation.** The paper lists erasing, crops, rotation by ±20°, colour
 # jitter, mirroring and "random distortion" (IV-C1). The released code has all
-# of it switched off. The `full` profile applies it, to the source only; the
-# short `smoke` run goes without, like the code. A target may be mirrored in
-# either, and takes its pose with it.
+# of it switched off. We apply it, to the source only. A target may be
+# mirrored, and takes its pose with it.
 # ```
 
 # %% [markdown]
@@ -201,11 +200,11 @@ print(f"prepare by hand: {prepare:,}")
 print(f"whole generator: {total:,}, as SPEC 4.2 says: {total == 34_198_464}")
 
 # %% [markdown]
-# One layer without parameters stands before them in ours: every feature and
-# every coordinate is brought to mean 0 and variance 1. Concatenated raw, 50
-# coordinates hardly move the first layer beside R1's features, and in short
-# runs neither the pose nor the colours reached the picture; try
-# `standardise=False`.
+# One step without parameters stands before them in ours: every feature is
+# brought to mean 0 and variance 1, and the coordinates are spread to the same
+# order, with a missing joint in the middle. Concatenated raw, 50 coordinates
+# hardly move the first layer beside R1's features, and in short runs neither
+# the pose nor the colours reached the picture; try `standardise=False`.
 #
 # The run's own generator has the same layers at the profile's scale. Its
 # first map has the picture's own aspect, 4×2, so nothing is squeezed.
@@ -501,6 +500,11 @@ print("gradient:", np.allclose(gradient, (said - np.eye(5)[labels]) / 3))
 # **Class loss in G.** The paper says the class branch "complements the
 # generator's capability" (III-C), so $G$ must feel it; in the code only $D$
 # does. We follow the paper (`class_loss_in_g=True`).
+#
+# **Weights.** Eq. 6 has none, the code weighs reconstruction by 10. Eq. 4
+# counts per value here, so its gradient is small; `full` keeps 10. The short
+# `smoke` run takes more: with 10, a narrow $G$ spent its few steps on texture
+# that deceived $D$, and drew neither clothes nor poses.
 # ```
 #
 # The settings of this run:
@@ -751,9 +755,8 @@ print({n: round(v / sum(spread.values()), 2) for n, v in spread.items()})
 # middle of the picture. So the pose is a small signal beside the feature, and
 # part of it only says which joints are missing. Concatenated raw, as in the
 # paper, it drowns: our first short trainings ended in a generator that
-# redrew everybody in one average pose. So $G$ standardises each of its inputs
-# first (a batch norm without parameters). "Wrong pose" is the control that
-# finds such things out.
+# redrew everybody in one average pose. So $G$ standardises its inputs first.
+# "Wrong pose" is the control that finds such things out.
 
 # %% [markdown]
 # SSIM says little about colour. So we ask directly: does the mean colour of
