@@ -685,7 +685,9 @@ for name, gain in gains.items():
     print(f"{name:6} {gain}")
 
 # %% [markdown]
-# Again the verdict comes from an interval.
+# Again the verdict comes from an interval. If it holds zero, this split cannot
+# tell. Re-ranking sharpens neighbourhoods that are mostly right. Stripes of
+# colour make poor ones; chapter 3 tries it again on trained features.
 
 # %%
 print("re-ranking raises mAP:", gains["mAP"].low > 0)
@@ -727,8 +729,8 @@ written = run.record("02_retrieval", record)
 #   just as quietly, so a number without its conventions says little.
 # * Colours of a whole picture find the place, colours of its middle the
 #   person. Without the control one would not have noticed the first.
-# * Re-ranking uses neighbourhoods and no labels. It helps, and it belongs in a
-#   row of its own.
+# * Re-ranking uses neighbourhoods and no labels. It is worth what they are
+#   worth, and it belongs in a row of its own.
 # * Intervals draw people. Comparisons are paired.
 
 # %% [markdown]
