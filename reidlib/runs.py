@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from reidlib.data import ReIDDataset, load_dataset, read_images
@@ -202,6 +203,7 @@ def begin(
     scale = get_profile(profile)
     if scale.deterministic:
         torch.set_num_threads(1)
+        threadpool_limits(1)  # of scikit-learn, which does not ask torch
         torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
     home = find_home()
