@@ -4,6 +4,7 @@ Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from torch import Tensor
 from reidlib import runs, stages
 from reidlib.data import check, read_images
 from reidlib.errors import ReIDDataError, ReIDError
-from reidlib.manifests import write_json
+from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
 from reidlib.profiles import PROFILES, get_profile
@@ -57,7 +58,7 @@ class Where:
     profile: str = "smoke"
     seed: int = 0
 
-    def open(self, **changes: object) -> runs.Run:
+    def open(self, **changes: Any) -> runs.Run:
         """The run, with parts of its profile replaced."""
         run = runs.begin(
             "reidlib",
@@ -66,7 +67,7 @@ class Where:
             profile=self.profile,
             seed=self.seed,
         )
-        return replace(run, profile=replace(run.profile, **changes))  # type: ignore[arg-type]
+        return replace(run, profile=replace(run.profile, **changes))
 
 
 @dataclass(frozen=True)
@@ -197,8 +198,6 @@ class Search:
     def run(self) -> int:
         """Print rank, distance and file, nearest first."""
         if self.gallery.suffix == ".safetensors":
-            import json
-
             names = json.loads(self.gallery.with_suffix(".json").read_text())
             known = read_weights(self.gallery)["features"]
         else:
@@ -264,8 +263,8 @@ def _value_of(flag: str, words: list[str], otherwise: str) -> str:
     return otherwise
 
 
-def _told(stage: object) -> int:
-    print(stage.weights)  # type: ignore[attr-defined]
+def _told(stage: Finished) -> int:
+    print(stage.weights)
     return 0
 
 
