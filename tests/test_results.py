@@ -120,3 +120,36 @@ def test_a_number_without_its_interval_is_refused():
     del number["interval"]
     with pytest.raises(KeyError, match="interval"):
         check_record(record, "d", "full")
+
+
+@pytest.mark.parametrize("name", ["difficulty", "transfer"])
+def test_what_was_measured_about_the_world_is_a_record_too(name: str):
+    record = json.loads((RESULTS / f"world-{name}.json").read_text())
+    assert record["manifest"].keys() >= {"code", "versions", "device", "wall_s"}
+    assert record["protocol"]
+    found = list(measurements(record))
+    assert len(found) >= 2
+    for rates in found:
+        for metric in ("rank1", "mAP"):
+            low, high = rates["interval"][metric]
+            assert 0 <= low <= rates[metric] <= high <= 1
+
+
+def test_the_world_transfers_to_photographs():
+    record = json.loads((RESULTS / "world-transfer.json").read_text())
+    whole = record["whole world"]["interval"]
+    for baseline in ("untrained", "HSV stripes"):
+        for metric in ("rank1", "mAP"):
+            assert whole[metric][0] > record[baseline]["interval"][metric][1]
+    assert record["whole world"]["rank1"] > 2 * record["untrained"]["rank1"]
+
+
+def test_histograms_do_not_solve_the_world_and_a_turn_is_hard_for_a_network():
+    record = json.loads((RESULTS / "world-difficulty.json").read_text())
+    histograms, network = record["HSV stripes"], record["R2"]
+    assert histograms["rank1"] < 0.40
+    assert network["interval"]["rank1"][0] > 5 * histograms["rank1"]
+    same, other = (
+        record[f"R2, matches seen from the {side} side"] for side in ("same", "other")
+    )
+    assert other["AP"] < same["AP"] - 0.05

@@ -19,13 +19,21 @@ def _shift(size: tuple[int, int]) -> list[v2.Transform]:
     return [v2.Pad(max(1, round(10 * size[0] / 256))), v2.RandomCrop(size)]
 
 
-def encoder_augmentation(size: tuple[int, int]) -> v2.Transform:
+def encoder_augmentation(size: tuple[int, int], strong: bool = False) -> v2.Transform:
     """Augmentation for training an encoder: shift and mirror (SPEC 6).
 
     Args:
         size: (height, width) of the images.
+        strong: jitter colours, blur and erase as well.
     """
-    return v2.Compose([*_shift(size), v2.RandomHorizontalFlip(), to_network()])
+    steps: list[v2.Transform] = [*_shift(size), v2.RandomHorizontalFlip()]
+    if not strong:
+        return v2.Compose([*steps, to_network()])
+    jitter = v2.ColorJitter(0.35, 0.35, 0.35, 0.05)
+    blur = v2.GaussianBlur(3, (0.3, 1.2))
+    erase = v2.RandomErasing(p=0.5, scale=(0.02, 0.3), ratio=(0.3, 1 / 0.3))
+    steps += [v2.RandomApply([jitter], p=0.8), v2.RandomApply([blur], p=0.3)]
+    return v2.Compose([*steps, to_network(), erase])
 
 
 def source_augmentation(size: tuple[int, int]) -> v2.Transform:

@@ -12,6 +12,7 @@ from reidlib.pose.skeletons import (
     pose_vector,
     torso_valid,
 )
+from reidlib.pose.statistics import joint_statistics, views
 
 __all__ = [
     "SKELETONS",
@@ -20,10 +21,12 @@ __all__ = [
     "convert",
     "empty_pose",
     "flip",
+    "joint_statistics",
     "normalise",
     "pose_vector",
     "read_annotation_csv",
     "read_openpose",
     "torso_valid",
+    "views",
     "write_openpose",
 ]

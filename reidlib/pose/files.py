@@ -74,20 +74,22 @@ def read_openpose(path: str | Path) -> Floats:
 
 
 def write_openpose(path: str | Path, pose: Floats) -> None:
-    """Write one pose as an OpenPose BODY_25 JSON file, in one step.
+    """Write the people of one image as an OpenPose BODY_25 JSON file, in one step.
 
     Args:
         path: `<image stem>_keypoints.json`; its folder must exist.
-        pose: (25, 3). Missing joints become 0, 0, 0; a pose without a joint becomes
-            a file without people.
+        pose: (25, 3), or (P, 25, 3) for several people. Missing joints become 0, 0, 0;
+            people without a joint are left out.
     """
     path = Path(path)
-    values = np.asarray(pose, dtype=np.float32).reshape(25, 3).copy()
-    seen = np.isfinite(values).all(axis=1) & (values[:, 2] > 0)
+    values = np.asarray(pose, dtype=np.float32).reshape(-1, 25, 3).copy()
+    seen = np.isfinite(values).all(axis=2) & (values[..., 2] > 0)
     values[~seen] = 0
     # str() of a float32 is the shortest text that reads back as the same float32.
-    flat = [float(str(value)) for value in values.ravel()]
-    people = [{"person_id": [-1], "pose_keypoints_2d": flat}] if seen.any() else []
+    people = [
+        {"person_id": [-1], "pose_keypoints_2d": [float(str(v)) for v in one.ravel()]}
+        for one in values[seen.any(axis=1)]
+    ]
     text = json.dumps({"version": 1.3, "people": people}, separators=(",", ":"))
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """Training R1 on clothing attributes and R2 on identities."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,9 @@ class EncoderConfig(LoopConfig):
         optimizer: SGD with Nesterov momentum (paper), or AdamW for short runs.
         lr: of the head; the trunk learns at ``lr * trunk``.
         held_out: share of the training identities kept for validation.
+        label_smoothing: share of the target that is spread over all identities.
+        augmentation: "shift" moves and mirrors (SPEC.md 6); "strong" also jitters
+            colours and erases boxes, for features that must hold in another world.
     """
 
     steps: int = 24_000  # 60 epochs of Market at batch 32
@@ -48,6 +52,8 @@ class EncoderConfig(LoopConfig):
     momentum: float = 0.9
     weight_decay: float = 5e-4
     held_out: float = 0.1
+    label_smoothing: float = 0.0
+    augmentation: Literal["shift", "strong"] = "shift"
 
     def build(self, outputs: int = 0, weights: str | Path | None = None) -> Encoder:
         """The encoder; ``weights`` (a file) goes before the configured ones."""
@@ -96,10 +102,12 @@ def train_identities(
     def validate() -> dict[str, float]:
         return held_out_map(extract(encoder, watched), watched_rows)
 
-    data = ImageDataset(
-        images[(~held_out).tolist()], labels, encoder_augmentation(_size(images))
+    augment = encoder_augmentation(
+        _size(images), strong=config.augmentation == "strong"
     )
-    history = _fit(encoder, data, F.cross_entropy, validate, config, seed, "R2")
+    data = ImageDataset(images[(~held_out).tolist()], labels, augment)
+    loss = partial(F.cross_entropy, label_smoothing=config.label_smoothing)
+    history = _fit(encoder, data, loss, validate, config, seed, "R2")
     return encoder, history
 
 

@@ -2,11 +2,13 @@
 
 from .body import Pose
 from .clothes import ATTRIBUTE_NAMES, Person
+from .plan import PRESETS
 from .world import Camera, Crop, Nuisance, Shot, World
-from .write import true_shot, write_world
+from .write import open_world, true_shot, write_world
 
 __all__ = [
     "ATTRIBUTE_NAMES",
+    "PRESETS",
     "Camera",
     "Crop",
     "Nuisance",
@@ -14,6 +16,7 @@ __all__ = [
     "Pose",
     "Shot",
     "World",
+    "open_world",
     "true_shot",
     "write_world",
 ]

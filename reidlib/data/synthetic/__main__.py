@@ -1,10 +1,12 @@
-"""`python -m reidlib.data.synthetic OUT --ids N --seed S`: write a data set."""
+"""`python -m reidlib.data.synthetic OUT --preset market`: write a data set."""
 
 import argparse
 import sys
+from typing import Any
 
 from reidlib.errors import ReIDError
 
+from .plan import PRESETS
 from .write import write_world
 
 
@@ -15,23 +17,31 @@ def main(arguments: list[str] | None = None) -> int:
         description="Render synthetic pedestrians into Market-1501's folder layout.",
     )
     parser.add_argument("out", metavar="OUT", help="new folder to write")
-    parser.add_argument("--ids", type=int, required=True, help="number of identities")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--ids", type=int, help="number of identities")
+    what.add_argument("--preset", choices=PRESETS, help="a size with a name")
     parser.add_argument("--seed", type=int, default=0, help="of the world (default 0)")
     parser.add_argument(
-        "--images-per-id", type=float, default=17, help="mean (default 17, least 4)"
+        "--images-per-id", type=float, help="mean (default 17, least 2)"
     )
     parser.add_argument(
         "--size", type=int, nargs=2, default=(128, 64), metavar=("H", "W")
     )
-    options = parser.parse_args(arguments)
+    parser.add_argument("--cameras", type=int, help="how many (default 6)")
+    parser.add_argument("--lookalikes", type=float, help="share (default 0.15)")
+    parser.add_argument("--occluders", type=float, help="share (default 0.12)")
+    parser.add_argument("--plain", action="store_true", help="no patterns or prints")
+    parser.add_argument("--jobs", type=int, help="processes (default: one per core)")
+    parser.add_argument("--device", help="where rays are cast (default cpu)")
+    given = vars(parser.parse_args(arguments))
+    out, preset, plain = (given.pop(name) for name in ("out", "preset", "plain"))
+    settings: dict[str, Any] = dict(PRESETS[preset]) if preset else {}
+    settings |= {name: value for name, value in given.items() if value is not None}
+    settings["size"] = tuple(settings["size"])
+    if plain:
+        settings["plain"] = True
     try:
-        write_world(
-            options.out,
-            ids=options.ids,
-            seed=options.seed,
-            images_per_id=options.images_per_id,
-            size=tuple(options.size),
-        )
+        write_world(out, **settings)
     except ReIDError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,42 +1,24 @@
-"""The skeleton: how a pedestrian stands, and where each joint is in space.
+"""The skeleton: where each joint of a posed body is in space.
 
 Body frame: x to the person's left, y up, z to the front; metres and radians.
 Segment lengths are fractions of body height, rounded from standard anthropometry.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-ACTIVITIES = ("walk", "stand", "call", "read", "carry", "turn", "ride")
-ACTIVITY_SHARES = (0.60, 0.12, 0.06, 0.07, 0.06, 0.06, 0.03)
-RIGHT, LEFT = 0, 1  # order of every pair below
+from .pose import ACTIVITIES, ACTIVITY_SHARES, LEFT, RIGHT, Pose, draw_pose
 
-
-@dataclass(frozen=True)
-class Pose:
-    """Joint angles of one moment, in radians; pairs are (right, left).
-
-    `yaw` is the heading: 0 towards the camera, pi/2 towards the image's right,
-    pi away from the camera. Flexion is positive to the front, except at the knee.
-    """
-
-    activity: str = "stand"
-    yaw: float = 0.0
-    lean: float = 0.03
-    sway: float = 0.0
-    twist: float = 0.0
-    head_yaw: float = 0.0
-    head_pitch: float = 0.05
-    hip: tuple[float, float] = (0.0, 0.0)
-    hip_out: tuple[float, float] = (0.04, 0.04)
-    knee: tuple[float, float] = (0.05, 0.05)
-    toe: tuple[float, float] = (0.0, 0.0)
-    shoulder: tuple[float, float] = (0.0, 0.0)
-    shoulder_out: tuple[float, float] = (0.12, 0.12)
-    shoulder_in: tuple[float, float] = (0.2, 0.2)
-    elbow: tuple[float, float] = (0.25, 0.25)
+__all__ = [
+    "ACTIVITIES",
+    "ACTIVITY_SHARES",
+    "Pose",
+    "Skeleton",
+    "draw_pose",
+    "rotation",
+    "skeleton",
+]
 
 
 @dataclass(frozen=True)
@@ -46,117 +28,6 @@ class Skeleton:
     points: dict[str, np.ndarray]
     frames: dict[str, np.ndarray]
     keypoints: np.ndarray  # (25, 3) BODY_25, SPEC.md 2.1
-
-
-def draw_pose(rng: np.random.Generator, yaw: float, activity: str) -> Pose:
-    """A random pose of an activity within the limits of human joints."""
-    phase = rng.uniform(0, 2 * np.pi)
-    wave = np.array([np.sin(phase), -np.sin(phase)])
-    swing = np.clip([np.cos(phase), -np.cos(phase)], 0, 1)
-    stride = rng.uniform(0.22, 0.48)
-    arm = rng.uniform(0.15, 0.55)
-    pose: dict[str, np.ndarray | float] = {
-        "lean": rng.normal(0.05, 0.03),
-        "sway": rng.normal(0, 0.02),
-        "twist": 0.12 * wave[1] + rng.normal(0, 0.05),
-        "head_yaw": rng.normal(0, 0.25),
-        "head_pitch": rng.normal(0.1, 0.12),
-        "hip": stride * wave + 0.05,
-        "hip_out": rng.normal(0.03, 0.02, 2),
-        "knee": 0.08 + rng.uniform(0.6, 1.0) * swing**2 + 0.1 * (wave < 0),
-        "toe": 0.25 * np.clip(wave, 0, 1) - 0.45 * np.clip(-wave, 0, 1),
-        "shoulder": -arm * wave + rng.normal(0, 0.06),
-        "shoulder_out": rng.normal(0.09, 0.05, 2),
-        "shoulder_in": rng.normal(0.35, 0.15, 2),
-        "elbow": 0.2 + 0.35 * np.clip(-wave, 0, 1) + rng.normal(0.05, 0.05, 2),
-    }
-    if activity in ("stand", "call", "read") and rng.random() < 0.6:
-        pose |= {
-            "hip": rng.normal(0, 0.06, 2),
-            "hip_out": rng.normal(0.07, 0.04, 2),
-            "knee": rng.uniform(0.02, 0.2, 2),
-            "toe": np.zeros(2),
-            "shoulder": rng.normal(0, 0.12, 2),
-            "twist": rng.normal(0, 0.12),
-        }
-    _ARMS[activity](rng, pose)
-    limits = {"head_yaw": 1.2, "head_pitch": 0.7, "twist": 0.6, "lean": 0.7}
-    for name, limit in limits.items():
-        pose[name] = float(np.clip(pose[name], -limit, limit))
-    for name, low, high in (
-        ("knee", 0.0, 2.2),
-        ("elbow", 0.05, 2.5),
-        ("hip", -0.6, 1.8),
-        ("shoulder", -1.0, 2.4),
-        ("shoulder_out", 0.02, 1.6),
-        ("hip_out", -0.02, 0.5),
-    ):
-        pose[name] = np.clip(pose[name], low, high)
-    values: dict[str, Any] = {
-        name: tuple(np.asarray(value).tolist()) if np.ndim(value) else float(value)
-        for name, value in pose.items()
-    }
-    return Pose(activity=activity, yaw=float(yaw), **values)
-
-
-def _free_arms(rng: np.random.Generator, pose: dict) -> None:
-    """Walking and standing need no change."""
-
-
-def _call(rng: np.random.Generator, pose: dict) -> None:
-    side = int(rng.integers(2))
-    for name, value in (
-        ("shoulder", 0.75),
-        ("shoulder_out", 0.45),
-        ("shoulder_in", 0.55),
-        ("elbow", 2.35),
-    ):
-        pose[name] = np.array(pose[name])
-        pose[name][side] = value + rng.normal(0, 0.06)
-
-
-def _read(rng: np.random.Generator, pose: dict) -> None:
-    hands = [0, 1] if rng.random() < 0.35 else [int(rng.integers(2))]
-    for name, value in (("shoulder", 0.35), ("shoulder_in", 0.5), ("elbow", 1.65)):
-        pose[name] = np.array(pose[name])
-        pose[name][hands] = value + rng.normal(0, 0.08)
-    pose["head_pitch"] = rng.normal(0.45, 0.08)
-
-
-def _carry(rng: np.random.Generator, pose: dict) -> None:
-    for name, value in (("shoulder", 0.02), ("shoulder_out", 0.16), ("elbow", 0.15)):
-        pose[name] = np.array(pose[name])
-        pose[name][RIGHT] = value
-    pose["sway"] = -0.05
-
-
-def _turn(rng: np.random.Generator, pose: dict) -> None:
-    side = rng.choice([-1.0, 1.0])
-    pose["twist"] = side * rng.uniform(0.2, 0.5)
-    pose["head_yaw"] = side * rng.uniform(0.4, 1.1)
-
-
-def _ride(rng: np.random.Generator, pose: dict) -> None:
-    pedal = rng.uniform(0, 2 * np.pi)
-    pose["hip"] = 0.95 + 0.4 * np.array([np.sin(pedal), -np.sin(pedal)])
-    pose["knee"] = 1.1 + 0.45 * np.array([np.sin(pedal), -np.sin(pedal)])
-    pose["toe"] = np.zeros(2)
-    pose["lean"] = rng.uniform(0.15, 0.4)
-    pose["shoulder"] = rng.normal(0.95, 0.08, 2)
-    pose["shoulder_in"] = rng.normal(0.1, 0.05, 2)
-    pose["elbow"] = rng.uniform(0.2, 0.5, 2)
-    pose["twist"] = 0.0
-
-
-_ARMS = {
-    "walk": _free_arms,
-    "stand": _free_arms,
-    "call": _call,
-    "read": _read,
-    "carry": _carry,
-    "turn": _turn,
-    "ride": _ride,
-}
 
 
 def rotation(axis: int, angle: float) -> np.ndarray:
@@ -175,7 +46,8 @@ def skeleton(pose: Pose, height: float, shoulders: float, hips: float) -> Skelet
     Args:
         pose: joint angles.
         height: body height in metres.
-        shoulders: shoulder joints' distance from the spine, fraction of height.
+        shoulders: half the breadth of the shoulders, fraction of height; the joints
+            lie a tenth further in.
         hips: hip joints' distance from the spine, fraction of height.
 
     Returns:
@@ -194,9 +66,9 @@ def skeleton(pose: Pose, height: float, shoulders: float, hips: float) -> Skelet
         0, 0.5 * pose.lean + pose.head_pitch
     )
     points = {"pelvis": np.zeros(3)}
-    points["waist"] = spine[:, 1] * 0.10 * h
-    points["neck"] = points["waist"] + chest[:, 1] * 0.175 * h
-    skull = chest[:, 1] * 0.055 * h + chest[:, 2] * 0.008 * h
+    points["waist"] = spine[:, 1] * 0.105 * h
+    points["neck"] = points["waist"] + chest[:, 1] * 0.180 * h
+    skull = chest[:, 1] * 0.052 * h + chest[:, 2] * 0.020 * h
     points["skull"] = points["neck"] + skull
     points["head"] = points["skull"] + head @ np.array([0, 0.066, 0.012]) * h
     frames = {"pelvis": pelvis, "spine": spine, "chest": chest, "head": head}
@@ -249,7 +121,9 @@ def _arm(
 ) -> None:
     s = "RL"[side]
     chest = frames["chest"]
-    joint = points["neck"] + chest @ np.array([sign * shoulders, -0.012, 0]) * h
+    joint = (
+        points["neck"] + chest @ np.array([sign * 0.9 * shoulders, -0.014, -0.006]) * h
+    )
     upper = (
         chest
         @ rotation(2, sign * pose.shoulder_out[side])
@@ -265,9 +139,9 @@ def _arm(
 
 
 _FACE = {  # offsets from the head's centre in the head frame, fractions of height
-    0: (0.0, -0.008, 0.060),
-    15: (-0.018, 0.008, 0.050),
-    16: (0.018, 0.008, 0.050),
+    0: (0.0, -0.006, 0.068),
+    15: (-0.018, 0.017, 0.052),
+    16: (0.018, 0.017, 0.052),
     17: (-0.044, 0.0, 0.002),
     18: (0.044, 0.0, 0.002),
 }
@@ -281,8 +155,26 @@ _NAMES = (
 _FEET = ("bigL", "smallL", "heelL", "bigR", "smallR", "heelR")
 
 
+# Where OpenPose puts a mark, off the joint's centre: outwards and up, fractions of
+# height. It marks the outside of shoulder and hip, and hips and knees low.
+_MARKS = {
+    "shoulder": ("chest", 0.008, 0.004),
+    "elbow": ("chest", 0.014, 0.008),
+    "wrist": ("chest", 0.006, 0.0),
+    "hip": ("pelvis", 0.014, -0.030),
+    "knee": ("pelvis", 0.012, -0.016),
+}
+
+
 def _body25(points: dict, frames: dict, h: float) -> np.ndarray:
     out = np.empty((25, 3))
+    points = dict(points)
+    for part, (frame, outwards, up) in _MARKS.items():
+        for s, sign in (("R", -1.0), ("L", 1.0)):
+            shift = frames[frame] @ np.array([sign * outwards, up, 0.0]) * h
+            points[f"{part}{s}"] = points[f"{part}{s}"] + shift
+    points["neck"] = (points["shoulderR"] + points["shoulderL"]) / 2
+    points["pelvis"] = (points["hipR"] + points["hipL"]) / 2
     for index, offset in _FACE.items():
         out[index] = points["head"] + frames["head"] @ np.array(offset) * h
     for index, name in enumerate(_NAMES, start=1):

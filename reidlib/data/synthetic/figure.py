@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .clothes import PATTERNS, Colour
+from .person import PATTERNS, Colour
 from .raycast import GEOMETRY, ROWS, TEXTURE
 
-# panels: what the front (or back) of a garment shows; see paint.py
-OPEN, DISC, BOX, BACK, FACE, COLLAR = 1, 2, 3, 4, 5, 6
+# panels: what the front (or back) of a part shows; see paint.py
+OPEN, LAPEL, BUTTONS, DISC, BOX, TEXT, BLOB, BACK, TANK, POUCH, SOLE, FACE = range(
+    1, 13
+)
 STRAPS, SASH = 1, 2
+QUILT, DENIM, PLEATS = 1, 2, 3  # weaves
+Paint = tuple[float, ...]
 
 
 def material(
@@ -23,37 +27,36 @@ def material(
     duty: float = 0.5,
     cut: float = 99.0,
     panel: int = 0,
-    shape: tuple[float, float, float, float] = (0, 0, 0, 0),
+    shape: tuple[float, float, float] = (0, 0, 0),
+    weave: int = 0,
     overlay: int = 0,
     strap: float = 0.08,
     folds: float = 0.0,
-) -> np.ndarray:
+) -> Paint:
     """The (MATERIAL,) rows that paint.py reads; beyond `cut` the third colour."""
-    colours = [base, second or base, third or base, fourth or base]
-    numbers = [PATTERNS.index(pattern), period, duty, cut, panel, *shape]
-    return np.array(
-        [*(v for c in colours for v in c), *numbers, overlay, strap, folds], np.float64
-    )
+    colours = (*base, *(second or base), *(third or base), *(fourth or base))
+    numbers = (PATTERNS.index(pattern), period, duty, cut, panel, *shape, weave)
+    return (*colours, *numbers, overlay, strap, folds)
 
 
 class Torso(NamedTuple):
     """What skirts and packs must know of the trunk."""
 
     texture: tuple  # the upper garment's frame, see `Figure.add`
-    cloth: np.ndarray
+    cloth: Paint
     girth: float
-    hip: float
+    hips: tuple[float, float]  # half widths of the hem in metres
+    back: float  # from the spine to the back of the clothes, metres
 
 
 class Figure:
     """Collects primitives of one body, in world metres."""
 
     def __init__(self) -> None:
-        self._start: list[np.ndarray] = []
-        self._axes: list[np.ndarray] = []
+        self._ends: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._numbers: list[tuple] = []
         self._texture: list[tuple | None] = []
-        self._material: list[np.ndarray] = []
+        self._material: list[Paint] = []
 
     def add(
         self,
@@ -61,7 +64,7 @@ class Figure:
         end: np.ndarray,
         frame: np.ndarray,
         half: tuple[float, float],
-        paint: np.ndarray,
+        paint: Paint,
         *,
         ratio: float = 1.0,
         caps: tuple[float, float] | None = None,
@@ -80,24 +83,9 @@ class Figure:
             texture: (origin, frame, half width, half depth) when several parts share
                 one garment; default: the part's own.
         """
-        axis = end - start
-        length = float(np.sqrt(axis @ axis))
-        y = axis / length if length > 1e-6 else frame[:, 1]
-        x = frame[:, 0] - y * (frame[:, 0] @ y)
-        x = x / np.sqrt(x @ x)
-        z = np.array(
-            [
-                x[1] * y[2] - x[2] * y[1],
-                x[2] * y[0] - x[0] * y[2],
-                x[0] * y[1] - x[1] * y[0],
-            ]
-        )
-        self._start.append(start)
-        self._axes.append(np.array([x, z, y]))
+        self._ends.append((start, end, frame[:, 0]))
         caps = caps or (min(half), min(half) * ratio)
-        self._numbers.append(
-            (*half, max(length, 1e-3), ratio, caps[0], caps[1] / ratio)
-        )
+        self._numbers.append((*half, ratio, caps[0], caps[1] / ratio))
         self._texture.append(texture)
         self._material.append(paint)
 
@@ -106,7 +94,7 @@ class Figure:
         centre: np.ndarray,
         frame: np.ndarray,
         half: tuple[float, float, float],
-        paint: np.ndarray,
+        paint: Paint,
     ) -> None:
         """An ellipsoid with half axes sideways, up and to the front."""
         tip = centre + frame[:, 1] * 1e-3
@@ -115,9 +103,15 @@ class Figure:
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """(ROWS, P) in world coordinates and the (P, 2, 3, 3) extents of both ends."""
-        n = len(self._start)
-        start, axes = np.array(self._start), np.array(self._axes)
-        a, b, length, ratio, cap0, cap1 = np.array(self._numbers).T
+        n = len(self._ends)
+        start, end, side = np.array(self._ends).transpose(1, 0, 2)
+        y = end - start
+        length = np.sqrt((y * y).sum(1))
+        y = y / length[:, None]
+        x = side - y * (side * y).sum(1)[:, None]
+        x = x / np.sqrt((x * x).sum(1))[:, None]
+        axes = np.stack([x, np.cross(x, y), y], 1)
+        a, b, ratio, cap0, cap1 = np.array(self._numbers).T
         out = np.zeros((ROWS, n))
         scaled = axes / np.stack([a, b, np.ones(n)], 1)[:, :, None]
         out[:12] = _affine(scaled, start)

@@ -1,143 +1,215 @@
-"""From shots to pictures: projection, crop, scenery, shadow, occluders, the sensor."""
+"""From shots to light: people placed before a camera, cropped, ray-cast and lit."""
 
-import io
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from .body import skeleton
-from .cameras import BASE, METRE, Camera
+from .backdrop import Backdrops, railings
+from .belongings import parked_bicycle
+from .body import Skeleton, skeleton
+from .cameras import Camera, View
 from .outfit import dress
 from .paint import albedo, light
 from .raycast import GEOMETRY, cast
+from .sensor import develop
 
 if TYPE_CHECKING:
+    from .figure import Figure
     from .world import Shot
 
-SAMPLES = 2  # per pixel and direction
+_MAIN, _PASSER, _THING = 0.0, 1.0, 2.0  # whose a primitive is
 
 
 class Picture(NamedTuple):
-    """A chunk of rendered shots, before the sensor spoils them."""
+    """A chunk of rendered shots."""
 
-    image: Tensor  # (B, 3, H, W) float32 in [0, 1]
+    image: Tensor  # (B, 3, H, W) uint8, on the CPU
     keypoints: Tensor  # (B, 25, 3) pixels, outside NaN
-    mask: Tensor  # (B, H, W) bool
     behind: Tensor  # (B, 25) metres from joint to the surface in front of it
+    mask: Tensor  # (B, H, W) bool
+    passers: Tensor  # (B, 25, 3) keypoints of the person in front, else NaN
+
+
+class _Part(NamedTuple):
+    """Something that stands in a picture."""
+
+    rows: np.ndarray  # (ROWS, P) in the view frame
+    boxes: np.ndarray  # (P, 4) view-plane metres: left, bottom, right, top
 
 
 class _Scene(NamedTuple):
-    rows: np.ndarray  # (ROWS, P) in the view frame
-    boxes: np.ndarray  # (P, 4) view-plane metres: left, bottom, right, top
+    rows: np.ndarray
+    boxes: np.ndarray
     crop: tuple[float, float, float, float]  # left, top, width, height in metres
-    joints: np.ndarray  # (25, 3) view frame
-    feet: np.ndarray  # (2, 3) world
-
-
-def _compose(shot: "Shot", other: "Shot | None", camera: Camera) -> _Scene:
-    """Place the people of one shot in the view frame and choose the crop."""
-    axes = camera.axes()
-    rows, boxes, joints, feet = _stand(shot, axes, np.zeros(3), 0.0)
-    left, bottom = boxes[:, :2].min(0)
-    right, top = boxes[:, 2:].max(0)
-    crop = shot.crop
-    tall = (top - bottom) * (1 + crop.margin)
-    wide = max(0.5 * tall * crop.aspect, 0.9 * (right - left) * (1 + crop.margin))
-    x = (left + right) / 2 + crop.dx * tall - wide / 2
-    y = (top + bottom) / 2 + crop.dy * tall + tall / 2
-    if other is not None:
-        place = np.array([shot.nuisance.passer_x, 0.0, 0.7])
-        more, theirs, _, _ = _stand(other, axes, place, 1.0)
-        rows = np.concatenate([rows, more], 1)
-        boxes = np.concatenate([boxes, theirs])
-    return _Scene(rows, boxes, (x, y, wide, tall), joints, feet)
-
-
-def _stand(
-    shot: "Shot", axes: np.ndarray, place: np.ndarray, owner: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    person = shot.person
-    body = skeleton(
-        shot.pose,
-        person.height,
-        0.110 - 0.014 * person.curves + 0.008 * person.build,
-        0.050 + 0.004 * person.curves,
-    )
-    figure = dress(person, body, shot.pose.activity)
-    rows, ends = figure.rows()
-    shift = axes @ place
-    for k in (0, 4, 8, GEOMETRY, GEOMETRY + 4, GEOMETRY + 8):
-        rows[k : k + 3] = axes @ rows[k : k + 3]
-        rows[k + 3] -= shift @ rows[k : k + 3]
-    rows[16] = owner
-    ends = ends @ axes.T
-    middle = ends[:, :, 0, :2] + shift[:2]
-    reach = np.sqrt((ends[:, :, 1:, :2] ** 2).sum(2))
-    boxes = np.concatenate([(middle - reach).min(1), (middle + reach).max(1)], 1)
-    joints = body.keypoints @ axes.T + shift
-    feet = np.array([body.points["ankleR"], body.points["ankleL"]]) + place
-    return rows, boxes, joints, feet
+    joints: np.ndarray  # (2, 25, 3) view frame, of the person and the passer-by
+    feet: np.ndarray  # (2, 2) metres on the ground: right, towards the camera
 
 
 def draw(
     shots: "list[Shot]",
     others: "list[Shot | None]",
     cameras: list[Camera],
-    scenes: Tensor,
+    backdrops: Backdrops,
     size: tuple[int, int],
     nuisance: bool,
+    device: torch.device,
 ) -> Picture:
-    """Ray-cast a chunk of shots and put them before their scenery."""
-    height, width = size
-    parts = [_compose(*args) for args in zip(shots, others, cameras, strict=True)]
-    crop = np.array([part.crop for part in parts])
-    shape = (len(shots), height * SAMPLES, width * SAMPLES)
-    step = crop[:, 2:] / (shape[2], shape[1])
-    image = np.repeat(np.arange(len(shots)), [len(part.boxes) for part in parts])
+    """Take the pictures of one chunk.
+
+    Args:
+        shots: B shots.
+        others: the passer-by in front of each, or None.
+        cameras: B cameras.
+        backdrops: scenery of all cameras, on `device`.
+        size: (height, width) in pixels.
+        nuisance: see `World.render`.
+        device: where rays are cast.
+    """
+    views = [c.view(s.place[1]) for c, s in zip(cameras, shots, strict=True)]
+    scenes = [
+        _compose(*args, nuisance) for args in zip(shots, others, views, strict=True)
+    ]
+    crop = np.array([scene.crop for scene in scenes])
+    shape = (len(shots), 2 * size[0], size[1])  # samples, see raycast.py
+    image, pixel, grid = _layout(scenes, views, crop, shape)
+    rows = torch.from_numpy(np.concatenate([p.rows for p in scenes], 1))
+    rows = rows.to(device, torch.float32)
+    hits, depth = cast(rows, pixel, image, grid.to(device), shape)
+    lamps = np.stack(
+        [_lamp(c, s, v) for c, s, v in zip(cameras, shots, views, strict=True)], 1
+    )
+    lamp = torch.from_numpy(lamps).to(device, torch.float32)
+    lamp = lamp.index_select(1, hits.sample // (shape[1] * shape[2]))
+    colour = light(albedo(hits), hits, lamp)
+    layer = torch.zeros(5, shape[0] * shape[1] * shape[2], device=device)
+    layer[:3, hits.sample] = colour
+    layer[3, hits.sample] = 1.0
+    layer[4, hits.sample] = (hits.rows[16] == _MAIN).float()
+    layer = _pool(layer.view(5, *shape)).transpose(0, 1)
+    near = 1 - _crevices(depth[:, ::2])
+    x, y = _plane(crop, size, device)
+    feet = [scene.feet for scene in scenes]
+    behind = backdrops.paint(shots, cameras, views, x, y, feet)
+    out = layer[:, :3] * near[:, None] + behind * (1 - layer[:, 3:4])
+    owned = layer[:, 4]
+    if nuisance:
+        above = y + torch.tensor([[[v.origin[1]]] for v in views], device=device)
+        out, owned = railings(out, owned, shots, x, above.float())
+    joints = np.stack([scene.joints for scene in scenes])
+    reach = np.array([view.reach for view in views])
+    keypoints, surface = _joints(joints, crop, reach, depth, size)
+    native = crop[:, 3] * [view.scale for view in views]
+    return Picture(
+        develop(out, shots, cameras, native, nuisance),
+        keypoints[:, 0],
+        surface[:, 0],
+        owned.cpu() >= 0.5,
+        keypoints[:, 1],
+    )
+
+
+def _compose(shot: "Shot", other: "Shot | None", view: View, nuisance: bool) -> _Scene:
+    """Place the people of one shot in the view frame and choose the crop."""
+    body = _pose(shot)
+    ground = np.zeros(3)
+    parts = [_place(dress(shot.person, body, shot.pose.activity), view, ground, _MAIN)]
+    joints = np.full((2, 25, 3), np.nan)
+    joints[0] = (body.keypoints - view.origin) @ view.axes.T
+    crop = _crop(shot, joints[0], view.reach)
+    if other is not None:
+        place = np.array([shot.nuisance.passer_x, 0.0, 0.7])
+        theirs = _pose(other)
+        figure = dress(other.person, theirs, other.pose.activity)
+        parts.append(_place(figure, view, place, _PASSER))
+        joints[1] = (theirs.keypoints + place - view.origin) @ view.axes.T
+    if nuisance and shot.nuisance.bicycle >= 0:
+        place = np.array([shot.nuisance.rail_x - 0.5, 0.0, 0.8])
+        rng = np.random.default_rng(shot.nuisance.bicycle)
+        parts.append(_place(parked_bicycle(rng), view, place, _THING))
+    feet = np.array([body.points["ankleR"], body.points["ankleL"]])[:, [0, 2]]
+    rows = np.concatenate([part.rows for part in parts], 1)
     boxes = np.concatenate([part.boxes for part in parts])
+    return _Scene(rows, boxes, crop, joints, feet)
+
+
+def _crop(
+    shot: "Shot", joints: np.ndarray, reach: float
+) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the box that a detector puts round a person."""
+    flat = joints[:, :2] / (1 - joints[:, 2:] / reach)
+    height, crop = shot.person.height, shot.crop
+    left, bottom = flat.min(0) - np.array([0.05, 0.025]) * height
+    right, top = flat.max(0) + np.array([0.05, 0.095]) * height
+    tall = (top - bottom) * (1 + crop.margin)
+    wide = max(0.5 * tall * crop.aspect, 0.75 * (right - left))
+    x = (left + right) / 2 + crop.dx * tall - wide / 2
+    return x, bottom + (1 + crop.dy) * tall, wide, tall
+
+
+def _pose(shot: "Shot") -> Skeleton:
+    person = shot.person
+    return skeleton(
+        shot.pose,
+        person.height,
+        0.110 - 0.014 * person.curves + 0.008 * person.build,
+        0.050 + 0.004 * person.curves,
+    )
+
+
+def _place(figure: "Figure", view: View, place: np.ndarray, owner: float) -> _Part:
+    """A figure in the view frame, and the frame's boxes round its primitives."""
+    axes = view.axes
+    rows, ends = figure.rows()
+    shift = axes @ (place - view.origin)
+    for k in (0, 4, 8, GEOMETRY, GEOMETRY + 4, GEOMETRY + 8):
+        rows[k : k + 3] = axes @ rows[k : k + 3]
+        rows[k + 3] -= shift @ rows[k : k + 3]
+    rows[16] = owner
+    ends = ends @ axes.T
+    middle = ends[:, :, 0] + shift
+    reach = np.sqrt((ends[:, :, 1:] ** 2).sum(2))
+    low, high = middle - reach, middle + reach
+    # a nearer point stands further from the axis: try both depths of each end
+    near, far = (1 / (1 - z[..., 2:] / view.reach) for z in (high, low))
+    low = np.minimum(low[..., :2] * near, low[..., :2] * far).min(1)
+    high = np.maximum(high[..., :2] * near, high[..., :2] * far).max(1)
+    return _Part(rows, np.concatenate([low, high], 1))
+
+
+def _layout(
+    scenes: list[_Scene], views: list[View], crop: np.ndarray, shape: tuple
+) -> tuple[np.ndarray, np.ndarray, Tensor]:
+    """Image (P,) and sample box (P, 4) of each primitive, and the grid (B, 5)."""
+    step = crop[:, 2:] / (shape[2], shape[1])
+    image = np.repeat(np.arange(len(scenes)), [len(s.boxes) for s in scenes])
+    boxes = np.concatenate([scene.boxes for scene in scenes])
     pixel = np.empty(boxes.shape, np.int64)
-    pixel[:, 0] = np.floor((boxes[:, 0] - crop[image, 0]) / step[image, 0])
-    pixel[:, 2] = np.ceil((boxes[:, 2] - crop[image, 0]) / step[image, 0])
+    pixel[:, 0] = np.floor((boxes[:, 0] - crop[image, 0]) / step[image, 0] - 0.25)
+    pixel[:, 2] = np.ceil((boxes[:, 2] - crop[image, 0]) / step[image, 0] + 0.25)
     pixel[:, 1] = np.floor((crop[image, 1] - boxes[:, 3]) / step[image, 1])
     pixel[:, 3] = np.ceil((crop[image, 1] - boxes[:, 1]) / step[image, 1])
     pixel[:, 0::2] = pixel[:, 0::2].clip(0, shape[2])
     pixel[:, 1::2] = pixel[:, 1::2].clip(0, shape[1])
-    grid = np.stack(
-        [
-            crop[:, 0] + step[:, 0] / 2,
-            step[:, 0],
-            crop[:, 1] - step[:, 1] / 2,
-            step[:, 1],
-        ],
-        axis=1,
-    )
-    rows = torch.from_numpy(np.concatenate([p.rows for p in parts], 1)).float()
-    hits, depth = cast(rows, pixel, image, torch.from_numpy(grid).float(), shape)
-    lamps = torch.from_numpy(np.stack([c.light() for c in cameras], 1)).float()
-    lamp = lamps.index_select(1, hits.sample // (shape[1] * shape[2]))
-    colour = light(albedo(hits), hits, lamp)
-    layer = torch.zeros(5, shape[0] * shape[1] * shape[2])
-    layer[:3, hits.sample] = colour
-    layer[3, hits.sample] = 1.0
-    layer[4, hits.sample] = (hits.rows[16] == 0).float()
-    layer = _pool(layer.view(5, *shape)).transpose(0, 1)
-    near = 1 - _crevices(depth[:, ::SAMPLES, ::SAMPLES])
-    scene = _scenery(shots, parts, cameras, scenes, size)
-    out = layer[:, :3] * near[:, None] + scene * (1 - layer[:, 3:4])
-    owned = layer[:, 4]
-    if nuisance:
-        out, owned = _railings(out, owned, shots, parts, size)
-    keypoints, behind = _joints(parts, depth, size)
-    return Picture(out, keypoints, owned >= 0.5, behind)
+    start = crop[:, :2] + [0.5, -0.5] * step
+    eye = [1 / view.reach for view in views]
+    grid = np.stack([start[:, 0], step[:, 0], start[:, 1], step[:, 1], eye], 1)
+    return image, pixel, torch.from_numpy(grid).float()
+
+
+def _lamp(camera: Camera, shot: "Shot", view: View) -> np.ndarray:
+    """(8,) lamp direction and up in the view frame, ambient, diffuse."""
+    toward = view.axes @ camera.toward_lamp()
+    return np.array([*toward, *view.axes[:, 1], camera.ambient, camera.diffuse])
 
 
 def _pool(layer: Tensor) -> Tensor:
-    """Mean of 2 x 2 samples, added in a fixed order."""
-    rows = layer[..., 0::2, :] + layer[..., 1::2, :]
-    return (rows[..., 0::2] + rows[..., 1::2]) * 0.25
+    """Mean of the two samples of each pixel."""
+    return (layer[..., 0::2, :] + layer[..., 1::2, :]) * 0.5
+
+
+_ROUND = ((0, 2), (0, -2), (2, 0), (-2, 0), (-3, 1), (-3, -1), (1, 3), (1, -3))
 
 
 def _crevices(depth: Tensor) -> Tensor:
@@ -145,173 +217,61 @@ def _crevices(depth: Tensor) -> Tensor:
     _, height, width = depth.shape
     edge = torch.nn.functional.pad(depth, (3, 3, 3, 3), value=-torch.inf)
     dark = torch.zeros_like(depth)
-    for dy, dx in (
-        (0, 2),
-        (0, -2),
-        (2, 0),
-        (-2, 0),
-        (-3, 1),
-        (-3, -1),
-        (1, 3),
-        (1, -3),
-    ):
+    for dy, dx in _ROUND:
         there = edge[:, 3 + dy : 3 + dy + height, 3 + dx : 3 + dx + width]
         gap = torch.where(depth > -torch.inf, there - depth, 0.0)
         dark = dark + (gap - 0.05).clamp(0, 0.12) * ((0.5 - gap) * 4).clamp(0, 1)
     return (dark * 0.9).clamp(max=0.45)
 
 
-def _view(parts: list[_Scene], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _plane(
+    crop: np.ndarray, size: tuple[int, int], device: torch.device
+) -> tuple[Tensor, Tensor]:
     """View-plane metres of the pixel centres, (B, 1, W) and (B, H, 1)."""
     height, width = size
-    crop = torch.tensor([part.crop for part in parts]).float()[:, :, None, None]
-    x = crop[:, 0] + crop[:, 2] * ((torch.arange(width) + 0.5) / width)
-    rows = ((torch.arange(height) + 0.5) / height)[:, None]
-    return x, crop[:, 1] - crop[:, 3] * rows
-
-
-def _scenery(
-    shots: "list[Shot]",
-    parts: list[_Scene],
-    cameras: list[Camera],
-    scenes: Tensor,
-    size: tuple[int, int],
-) -> Tensor:
-    """(B, 3, H, W) background with the people's shadows on the ground."""
-    _, _, tall, wide = scenes.shape
-    x, y = _view(parts, size)
-    across = torch.tensor([shot.place[0] for shot in shots])[:, None, None]
-    span = [
-        c.depth[0] + (c.depth[1] - c.depth[0]) * s.place[1]
-        for c, s in zip(cameras, shots, strict=True)
-    ]
-    depth = torch.tensor(span)[:, None, None]
-    column = ((across * 12 + 2 + x) * METRE).clamp(0, wide - 2)
-    row = (BASE + (depth - y) * METRE).clamp(0, tall - 2)
-    j, i = column.floor(), row.floor()
-    fx, fy = column - j, row - i
-    which = torch.tensor([c.camid - 1 for c in cameras])[:, None, None]
-    flat = (which * 3 * tall + i.long()) * wide + j.long()
-    pixels = scenes.flatten()
-    planes = []
-    for channel in range(3):
-        at = flat + channel * tall * wide
-        top = pixels[at] * (1 - fx) + pixels[at + 1] * fx
-        low = pixels[at + wide] * (1 - fx) + pixels[at + wide + 1] * fx
-        planes.append(top * (1 - fy) + low * fy)
-    shade = _shadow(parts, cameras, x, y) * (row > BASE)
-    return torch.stack(planes, 1) * (1 - shade)[:, None]
-
-
-def _shadow(parts: list[_Scene], cameras: list[Camera], x: Tensor, y: Tensor) -> Tensor:
-    """(B, H, W) darkness: contact under each foot, and the body's cast shadow."""
-
-    def column(values: list) -> Tensor:
-        return torch.tensor(values).float()[:, None, None]
-
-    z = -y / column([np.sin(c.pitch) for c in cameras])  # where the ray meets y = 0
-    dark = torch.zeros(x.shape[0], y.shape[1], x.shape[2])
-    for side in range(2):
-        dx = (x - column([p.feet[side][0] for p in parts])) / 0.2
-        dz = (z - column([p.feet[side][2] + 0.04 for p in parts])) / 0.26
-        dark = torch.maximum(dark, 0.6 * (1 - dx * dx - dz * dz).clamp(min=0))
-    length = [0.85 / max(np.tan(c.lamp[1]), 0.5) for c in cameras]
-    ax = column([-np.sin(c.lamp[0]) for c in cameras])
-    az = column([-np.cos(c.lamp[0]) for c in cameras])
-    half = column(length)
-    cx, cz = x - ax * half * 0.9, z - az * half * 0.9
-    lengthwise, across = (cx * ax + cz * az) / half, (cz * ax - cx * az) / 0.24
-    cast_ = (1 - lengthwise * lengthwise - across * across).clamp(min=0).sqrt()
-    strength = column([0.55 * c.diffuse for c in cameras])
-    return 1 - (1 - dark) * (1 - strength * cast_)
-
-
-def _railings(
-    out: Tensor, owned: Tensor, shots: "list[Shot]", parts: list[_Scene], size: tuple
-) -> tuple[Tensor, Tensor]:
-    """Bars in front of the legs where a shot has them."""
-    rails = torch.tensor([s.nuisance.rail for s in shots])[:, None, None]
-    if not bool((rails > 0).any()):
-        return out, owned
-    shift = torch.tensor([s.nuisance.rail_x for s in shots])[:, None, None]
-    x, y = _view(parts, size)
-    phase = (x / 0.14 + shift) - (x / 0.14 + shift).floor()
-    bars = (phase < 0.16) & (y < rails)
-    beams = ((y - rails).abs() < 0.028) | ((y - 0.1).abs() < 0.02) & (x > -9)
-    hide = ((bars | beams) & (rails > 0)).float()
-    tone = 0.25 + 0.5 * shift + 0.3 * phase * bars
-    out = out + (tone - out.transpose(0, 1)).transpose(0, 1) * hide[:, None]
-    return out, owned * (1 - hide)
+    left, top, wide, tall = torch.from_numpy(crop).float().T[:, :, None, None]
+    x = left + wide * ((torch.arange(width) + 0.5) / width)
+    y = top - tall * ((torch.arange(height) + 0.5) / height)[:, None]
+    return x.to(device), y.to(device)
 
 
 def _joints(
-    parts: list[_Scene], depth: Tensor, size: tuple[int, int]
+    joints: np.ndarray,
+    crop: np.ndarray,
+    reach: np.ndarray,
+    depth: Tensor,
+    size: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
-    """Keypoints in pixels, and how far behind the visible surface each lies."""
-    joints = torch.from_numpy(np.stack([part.joints for part in parts]))
-    crop = torch.tensor([part.crop for part in parts], dtype=torch.float64)[:, None]
-    share = torch.stack(
+    """Keypoints in pixels, and how far behind the visible surface each lies.
+
+    Args:
+        joints: (B, 2, 25, 3) view frame.
+        crop: (B, 4).
+        reach: (B,) metres to the eye.
+        depth: (B, rows, columns) of the surface.
+        size: (height, width) in pixels.
+
+    Returns:
+        (B, 2, 25, 3) float32, outside the image NaN, NaN, 0; (B, 2, 25) metres.
+    """
+    flat = joints[..., :2] / (1 - joints[..., 2:] / reach[:, None, None, None])
+    crop = crop[:, None, None]
+    share = np.stack(
         [
-            (joints[..., 0] - crop[..., 0]) / crop[..., 2],
-            (crop[..., 1] - joints[..., 1]) / crop[..., 3],
+            (flat[..., 0] - crop[..., 0]) / crop[..., 2],
+            (crop[..., 1] - flat[..., 1]) / crop[..., 3],
         ],
         -1,
     )
-    inside = ((share >= 0) & (share < 1)).all(-1)
-    _, rows, columns = depth.shape
-    at = (share * torch.tensor([columns, rows])).long()
-    column, row = at[..., 0].clamp(0, columns - 1), at[..., 1].clamp(0, rows - 1)
-    surface = depth[torch.arange(len(parts))[:, None], row, column]
-    behind = (surface - joints[..., 2]).clamp(min=-9).float()
-    pixels = share * torch.tensor([size[1], size[0]])
-    out = torch.cat([pixels, torch.ones_like(share[..., :1])], -1).float()
-    missing = torch.tensor([torch.nan, torch.nan, 0.0])
-    return torch.where(inside[..., None], out, missing), behind
-
-
-def develop(
-    image: Tensor, shots: "list[Shot]", cameras: list[Camera], nuisance: bool
-) -> Tensor:
-    """Camera colour, the light of the moment, blur, noise and JPEG: uint8."""
-    gain = torch.tensor([c.cast for c in cameras])
-    if nuisance:
-        tint = [[n.gain * t for t in n.tint] for n in (s.nuisance for s in shots)]
-        gain = gain * torch.tensor(tint)
-    out = image * gain[:, :, None, None]
-    if not nuisance:
-        return _quantise(out)
-    contrast = torch.tensor([s.nuisance.contrast for s in shots])[:, None, None, None]
-    out = 0.45 + (out - 0.45) * contrast
-    weight = torch.tensor([s.nuisance.blur for s in shots])[:, None, None, None]
-    out = out + (_soften(out) - out) * weight
-    pictures = []
-    for values, shot, camera in zip(out, shots, cameras, strict=True):
-        rng = np.random.default_rng(shot.nuisance.noise_seed)
-        grain = rng.standard_normal(values.shape, dtype=np.float32)
-        noisy = _quantise(values + torch.from_numpy(grain) * (camera.noise / 255))
-        pictures.append(_jpeg(noisy, shot.nuisance.quality))
-    return torch.stack(pictures)
-
-
-def _quantise(image: Tensor) -> Tensor:
-    return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8)
-
-
-def _soften(image: Tensor) -> Tensor:
-    """Binomial blur 1-2-1 in both directions, edges repeated."""
-    for axis in (2, 3):
-        size = image.shape[axis]
-        first, last = image.narrow(axis, 0, 1), image.narrow(axis, size - 1, 1)
-        before = torch.cat([first, image.narrow(axis, 0, size - 1)], axis)
-        after = torch.cat([image.narrow(axis, 1, size - 1), last], axis)
-        image = (before + after) * 0.25 + image * 0.5
-    return image
-
-
-def _jpeg(image: Tensor, quality: int) -> Tensor:
-    """What is left of (3, H, W) uint8 after the camera's own compression."""
-    buffer = io.BytesIO()
-    picture = Image.fromarray(image.permute(1, 2, 0).contiguous().numpy())
-    picture.save(buffer, "JPEG", quality=quality)
-    pixels = np.array(Image.open(buffer))
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+    inside: np.ndarray = np.all((share >= 0) & (share < 1), axis=-1)
+    surface = depth.cpu().numpy()
+    _, rows, columns = surface.shape
+    at = np.where(inside[..., None], share * [columns, rows], 0).astype(int)
+    which = np.arange(len(surface))[:, None, None]
+    behind = surface[which, at[..., 1], at[..., 0]] - joints[..., 2]
+    out = np.concatenate([share * [size[1], size[0]], np.ones_like(share[..., :1])], -1)
+    out[~inside] = (np.nan, np.nan, 0)
+    return (
+        torch.from_numpy(out.astype(np.float32)),
+        torch.from_numpy(behind.clip(min=-9).astype(np.float32)),
+    )

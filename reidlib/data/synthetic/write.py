@@ -5,31 +5,44 @@ shot's: image `0007_c2s1_000003_01.jpg` is `World(seed).shot(7, 3)`. Distractors
 (`0000_...`) are shot i of person 100000 + i, junk (`-1_...`) shot i of person
 200000 + i; `true_shot` does this for any name. Identities 1 .. N // 2 are for
 training, the others for the test.
+
+Beside the pictures lie `keypoints` (what a detector would report, with the person
+in front, if any, as a second person), `keypoints_exact`, `images.csv` (a row for
+each picture: heading, activity, what stands in front), `attributes.csv` (a row for
+each identity) and `world.json`, from which `open_world` makes the world again.
 """
 
+import csv
+import io
 import json
+import os
 import re
 import shutil
 import uuid
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import fields
+from functools import lru_cache
+from math import degrees
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 from PIL import Image
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import write_openpose
 
+from .clothes import Person
+from .plan import FEWEST, Entry, Split, plan
 from .world import DISTRACTORS, JUNK, Shot, World
 
-VERSION = 1  # of the rendered world: same version and arguments, same bytes
+VERSION = 2  # of the rendered world: same version and arguments, same bytes
 QUALITY = 95  # JPEG quality of the files
-FEWEST, MOST = 4, 72  # images of one identity; Market has 2 to 72 (SPEC.md 2.2)
-SHARE = 0.1  # distractors, and junk, against the gallery's good images
+FOLDERS = ("bounding_box_train", "bounding_box_test", "query", "gt_bbox")
 _BATCH = 64
-_COUNT = 9  # stream of random numbers for images per identity
+_ALONE = 400  # images up to which a second process does not pay
 _NAME = re.compile(r"(-1|\d+)_c(\d+)s\d+_(\d+)_\d+")
 
 
@@ -51,11 +64,23 @@ def true_shot(world: World, name: str) -> Shot:
     return world.shot(pid, index)
 
 
-def image_count(seed: int, pid: int, mean: float) -> int:
-    """How many images an identity has; depends on nothing else."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, _COUNT, pid]))
-    extra = rng.gamma(1.4, max(mean - FEWEST, 0) / 1.4)
-    return int(np.clip(round(FEWEST + extra), FEWEST, MOST))
+def open_world(folder: str | Path) -> World:
+    """The world that a folder was written from.
+
+    Raises:
+        ReIDDataError: the folder holds no `world.json` of this version.
+    """
+    path = Path(folder) / "world.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts["version"] != VERSION:
+            raise KeyError(f"version {facts['version']}, not {VERSION}")
+        return World(facts["seed"], **facts["options"])
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ReIDDataError(
+            f"{path}: not a world of this version ({fault}); write it again with "
+            "python -m reidlib.data.synthetic."
+        ) from fault
 
 
 def write_world(
@@ -65,6 +90,10 @@ def write_world(
     seed: int = 0,
     images_per_id: float = 17,
     size: tuple[int, int] = (128, 64),
+    split: Split | None = None,
+    jobs: int | None = None,
+    device: str = "cpu",
+    **options: Any,
 ) -> Path:
     """Render a data set; byte-identical for equal arguments on one machine.
 
@@ -72,8 +101,12 @@ def write_world(
         out: folder to make; it appears only when it is complete.
         ids: identities, at least 2; half train, half test.
         seed: of the world.
-        images_per_id: mean; each identity has its own number, at least 4.
+        images_per_id: mean; each identity has its own number, at least 2.
         size: (height, width) of the images in pixels.
+        split: exact sizes of the parts; default: as `images_per_id` gives.
+        jobs: processes; default: one for each core. No effect on the bytes.
+        device: where rays are cast; all processes share a GPU.
+        **options: of `World`: cameras, lookalikes, occluders, plain.
 
     Returns:
         the folder.
@@ -92,22 +125,27 @@ def write_world(
         raise ReIDDataError(
             f"{out} exists and is not empty; give a new folder or remove it first."
         )
-    world = World(seed)
-    files = _plan(world, ids, images_per_id)
+    world = World(seed, **options)
+    entries = plan(world, ids, images_per_id, split)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.parent / f".{out.name}.{uuid.uuid4().hex[:8]}.part"
     try:
-        _write(draft, world, files, size)
-        folders = [folder for places, _ in files for folder in places]
+        for name in (*FOLDERS, "keypoints", "keypoints_exact"):
+            (draft / name).mkdir(parents=True)
+        _write(draft, seed, options | {"device": device}, entries, size, jobs)
+        _write_attributes(draft / "attributes.csv", world, range(1, ids + 1))
+        folders = [folder for entry in entries for folder in entry.folders]
         facts = {
             "seed": seed,
+            "options": options,
             "ids": ids,
             "images_per_id": float(images_per_id),
             "size": list(size),
             "version": VERSION,
-            "counts": {name: folders.count(name) for name in _FOLDERS},
+            "counts": {name: folders.count(name) for name in FOLDERS},
         }
-        (draft / "world.json").write_text(json.dumps(facts, indent=2) + "\n")
+        text = json.dumps(facts, indent=2) + "\n"
+        (draft / "world.json").write_text(text, encoding="utf-8")
         if out.exists():
             out.rmdir()
         draft.rename(out)
@@ -116,48 +154,80 @@ def write_world(
     return out
 
 
-_FOLDERS = ("bounding_box_train", "bounding_box_test", "query", "gt_bbox")
-_File = tuple[tuple[str, ...], Shot]
+def _write(
+    draft: Path,
+    seed: int,
+    options: dict[str, Any],
+    entries: list[Entry],
+    size: tuple[int, int],
+    jobs: int | None,
+) -> None:
+    """Write every picture, batch by batch, and one row of `images.csv` for each."""
+    if jobs is None:
+        jobs = 1 if len(entries) <= _ALONE else os.cpu_count() or 1
+    batches = [entries[k : k + _BATCH] for k in range(0, len(entries), _BATCH)]
+    key = json.dumps(options, sort_keys=True)
+    work = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_write_batch)(draft, seed, key, batch, size) for batch in batches
+    )
+    with (
+        (draft / "images.csv").open("w", encoding="utf-8", newline="") as file,
+        tqdm(total=len(entries), desc="synthetic world", unit="image") as bar,
+    ):
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for rows in work:
+            table.writerows(rows)
+            bar.update(len(rows))
 
 
-def _plan(world: World, ids: int, mean: float) -> list[_File]:
-    """Every image: the folders that hold it, and its shot."""
-    files: list[_File] = []
-    good = 0
-    for pid in range(1, ids + 1):
-        count = image_count(world.seed, pid, mean)
-        shots = [world.shot(pid, index) for index in range(count)]
-        if pid <= ids // 2:
-            files += [(("bounding_box_train",), shot) for shot in shots]
-            continue
-        queries = _queries([shot.camera for shot in shots])
-        good += count - len(queries)
-        for index, shot in enumerate(shots):
-            place = "query" if index in queries else "bounding_box_test"
-            files.append(((place, "gt_bbox"), shot))
-    extra = max(1, round(SHARE * good))
-    for first in (DISTRACTORS, JUNK):
-        shots = [world.shot(first + index, index) for index in range(extra)]
-        files += [(("bounding_box_test",), shot) for shot in shots]
-    return files
+@lru_cache(maxsize=1)
+def _world(seed: int, options: str) -> World:
+    return World(seed, **json.loads(options))
 
 
-def _queries(cameras: list[int]) -> set[int]:
-    """Numbers of the query images: the first of each camera that can be asked.
+COLUMNS = ("name", "person", "camera", "heading", "activity", "in_front")
 
-    Every query of the person, this one included, keeps an image of another camera.
-    """
-    left = Counter(cameras)
-    asked: dict[int, int] = {}
-    for index, camera in enumerate(cameras):
-        if camera in asked:
-            continue
-        left[camera] -= 1
-        if any(left.total() == left[other] for other in (*asked, camera)):
-            left[camera] += 1
-        else:
-            asked[camera] = index
-    return set(asked.values())
+
+def _write_batch(
+    draft: Path, seed: int, options: str, batch: list[Entry], size: tuple[int, int]
+) -> list[tuple]:
+    """Write some pictures and their joints; returns rows of `images.csv`."""
+    world = _world(seed, options)
+    shots = [world.shot(entry.pid, entry.number) for entry in batch]
+    picture = world.take(shots, size)
+    reported = world.detections(shots, picture).numpy()
+    passers = picture.passers.numpy()
+    pixels = picture.image.permute(0, 2, 3, 1).contiguous().numpy()
+    rows = []
+    for k, (entry, shot) in enumerate(zip(batch, shots, strict=True)):
+        stem = _stem(shot)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels[k]).save(buffer, "JPEG", quality=QUALITY)
+        for folder in entry.folders:
+            (draft / folder / f"{stem}.jpg").write_bytes(buffer.getvalue())
+        name = f"{stem}_keypoints.json"
+        people = np.stack([reported[k], passers[k]])
+        write_openpose(draft / "keypoints" / name, people)
+        write_openpose(draft / "keypoints_exact" / name, picture.keypoints[k].numpy())
+        rows.append(
+            (
+                f"{stem}.jpg",
+                shot.person.pid,
+                shot.camera,
+                round(degrees(shot.facing), 1),
+                shot.pose.activity,
+                _in_front(shot),
+            )
+        )
+    return rows
+
+
+def _in_front(shot: Shot) -> str:
+    spoiled = shot.nuisance
+    if spoiled.passer >= 0:
+        return f"person {spoiled.passer}"
+    return "bicycle" if spoiled.bicycle >= 0 else "railing" if spoiled.rail else ""
 
 
 def _stem(shot: Shot) -> str:
@@ -166,28 +236,22 @@ def _stem(shot: Shot) -> str:
     return f"{label}_c{shot.camera}s1_{shot.index:06d}_01"
 
 
-def _write(
-    draft: Path, world: World, files: list[_File], size: tuple[int, int]
-) -> None:
-    for name in (*_FOLDERS, "keypoints"):
-        (draft / name).mkdir(parents=True)
-    with tqdm(total=len(files), desc="synthetic world", unit="image") as bar:
-        for batch in _batches(files):
-            shots = [shot for _, shot in batch]
-            images, detections = world.observe(shots, size)
-            pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-            for (folders, shot), image, pose in zip(
-                batch, pixels, detections.numpy(), strict=True
-            ):
-                stem = _stem(shot)
-                first = draft / folders[0] / f"{stem}.jpg"
-                Image.fromarray(image).save(first, "JPEG", quality=QUALITY)
-                for folder in folders[1:]:
-                    shutil.copyfile(first, draft / folder / first.name)
-                write_openpose(draft / "keypoints" / f"{stem}_keypoints.json", pose)
-            bar.update(len(batch))
+def _write_attributes(path: Path, world: World, pids: Sequence[int]) -> None:
+    """One row for each identity: whom it is dressed as, and every field."""
+    names = [field.name for field in fields(Person)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow([*names, "lookalike_of"])
+        for pid in pids:
+            person = world.person(pid)
+            cells = [_cell(getattr(person, name)) for name in names]
+            model = world.model(pid)
+            table.writerow([*cells, model if model >= 0 else ""])
 
 
-def _batches(files: list[_File]) -> Iterator[list[_File]]:
-    for start in range(0, len(files), _BATCH):
-        yield files[start : start + _BATCH]
+def _cell(value: object) -> object:
+    if isinstance(value, tuple) and value and isinstance(value[0], float):
+        return "#" + "".join(f"{round(255 * v):02x}" for v in value)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return round(value, 4) if isinstance(value, float) else value
