@@ -167,24 +167,29 @@ def _render(
     )
 
 
+def learn_clothes(world: dict, scale: Scale, seed: int, path: Path) -> None:
+    """Train a trunk to say what people wear, and write it to a file."""
+    pids = range(100_001, 100_001 + scale.people)
+    images, table, clothes = pictures(world, pids, 1, scale.size)
+    persons = torch.tensor(table["pid"].to_numpy())
+    encoder, _ = train_attributes(images, clothes, persons, scale.clothes, seed=seed)
+    trunk = {k: v for k, v in encoder.state_dict().items() if k.startswith("trunk")}
+    save_file({k: v.cpu().contiguous() for k, v in trunk.items()}, path)
+
+
 def learn(world: dict, scale: Scale, seed: int) -> tuple[Encoder, dict]:
     """An encoder that has seen synthetic people only: their clothes, then who is who.
 
     Returns:
         the encoder, and how much it saw.
     """
-    first = range(100_001, 100_001 + scale.people)
-    images, table, clothes = pictures(world, first, 1, scale.size)
-    persons = torch.tensor(table["pid"].to_numpy())
-    encoder, _ = train_attributes(images, clothes, persons, scale.clothes, seed=seed)
     pids = range(1, scale.ids + 1)
-    images, table, _ = pictures(world, pids, scale.images_per_id, scale.size)
     with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "trunk.safetensors"
-        trunk = {k: v for k, v in encoder.state_dict().items() if k.startswith("trunk")}
-        save_file({k: v.cpu().contiguous() for k, v in trunk.items()}, path)
+        trunk = Path(place) / "trunk.safetensors"
+        learn_clothes(world, scale, seed, trunk)
+        images, table, _ = pictures(world, pids, scale.images_per_id, scale.size)
         encoder, _ = train_identities(
-            images, table, scale.identities, weights=path, seed=seed
+            images, table, scale.identities, weights=trunk, seed=seed
         )
     seen = {"people": scale.people, "identities": scale.ids, "images": len(images)}
     return encoder, seen
@@ -243,9 +248,9 @@ def features(encoder: Encoder, images: Tensor) -> Tensor:
     return (extract(encoder, images) + extract(encoder, images.flip(3))) / 2
 
 
-def difficulty(ids: int, scale: Scale) -> dict:
+def difficulty(scale: Scale) -> dict:
     """Histograms and a trained R2 on the world itself, and pose by pose."""
-    preset = PRESETS["market"] if ids == 0 else {"ids": ids, "images_per_id": 17.2}
+    preset = PRESETS["market"]
     with tempfile.TemporaryDirectory() as place:
         root = write_world(Path(place) / "world", **preset)
         data = load_dataset("synthetic", root)
@@ -316,27 +321,23 @@ def _write(name: str, make: Callable[[], dict]) -> None:
 def main() -> None:
     """Run one command."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("poses").add_argument("market", type=Path)
-    one = commands.add_parser("transfer")
+    names = parser.add_subparsers(dest="command", required=True)
+    names.add_parser("poses").add_argument("market", type=Path)
+    one = names.add_parser("transfer")
     one.add_argument("market", type=Path)
     one.add_argument("--only", nargs="+", choices=VARIANTS, default=[])
     one.add_argument("--seeds", type=int, default=1)
-    two = commands.add_parser("difficulty")
-    two.add_argument("--ids", type=int, default=0, help="default: the market preset")
+    two = names.add_parser("difficulty")
     for command in (one, two):
         command.add_argument("--full", action="store_true")
     given = parser.parse_args()
     scale = FULL if getattr(given, "full", False) else SMALL
-    if given.command == "poses":
-        _write("poses", lambda: poses(given.market))
-    elif given.command == "transfer":
-        _write(
-            "transfer",
-            lambda: transfer(given.market, scale, given.only, given.seeds),
-        )
-    else:
-        _write("difficulty", lambda: difficulty(given.ids, scale))
+    commands = {
+        "poses": lambda: poses(given.market),
+        "transfer": lambda: transfer(given.market, scale, given.only, given.seeds),
+        "difficulty": lambda: difficulty(scale),
+    }
+    _write(given.command, commands[given.command])
 
 
 if __name__ == "__main__":

@@ -180,7 +180,7 @@ for split in stages.SPLITS:
 # $\Phi$ of equation 2 is the whole chain in one object and one file:
 # picture in, descriptor out. It must agree with the cached path.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 phi = stages.extractor(run)
 few = to_float(run.images("query")[:8])
 with torch.no_grad():
@@ -231,11 +231,16 @@ plt.show()
 # - If both beat R2 by the same amount, the layers help.
 # - If neither beats R2, nothing does.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 copied, described_copy = stages.fusion(run, chosen, control="copy")
 curve = fused.stage.history.merge(
     copied.stage.history, on="step", how="outer", suffixes=("", "_copy")
 )
+
+# %% [markdown]
+# The widths of its layers:
+
+# %%
 net = fused.network
 print("inputs of fc_1:", net.fc_1.in_features)
 print("outputs:", net.fc_1.out_features, net.fc_2.out_features)
