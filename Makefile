@@ -7,6 +7,7 @@ ROOT    ?=
 PROFILE ?= smoke
 SEED    ?= 0
 CORES   ?= 2
+BENCH   ?=
 
 comma := ,
 VENV  := .venv
@@ -15,13 +16,15 @@ STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
 
-.PHONY: env reproduce notebooks test book lint clean help
+.PHONY: env reproduce notebooks test bench book lint clean help
 
 help:
 	@echo 'make env        .venv with the pinned packages (EXTRAS=$(EXTRAS))'
 	@echo 'make reproduce  every chapter headless, then book/_build/html'
 	@echo '                DATASET=$(DATASET) ROOT=$(ROOT) PROFILE=$(PROFILE) SEED=$(SEED) CORES=$(CORES)'
 	@echo 'make test       tests, chapter outputs re-checked, book built strictly'
+	@echo 'make bench      time and memory of evaluation and re-ranking, as ratios to the'
+	@echo '                matrix product (BENCH=$(BENCH))'
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
 	@echo 'make book       the book from the committed chapters'
 	@echo 'make lint       ruff and mypy'
@@ -51,6 +54,9 @@ test: env
 	$(BIN)/python -m pytest --nbval --nbval-current-env --doctest-modules \
 		-n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
 		$(CHAPTERS) tests reidlib
+
+bench: env
+	$(BIN)/python tests/benchmarks/bench_retrieval.py --threads $(CORES) $(BENCH)
 
 book: env
 	$(BIN)/python book/tools.py chapters $(CHAPTERS)

@@ -24,6 +24,7 @@
 # * what a {term}`query`, a {term}`gallery` and a ranking are, in one equation;
 # * how {term}`CMC`, {term}`average precision` and {term}`mINP` come about;
 # * which unstated conventions move a result, and by how much;
+# * what a threshold accepts, and what it costs;
 # * how k-reciprocal {term}`re-ranking` works, step by step;
 # * why a {term}`confidence interval` must draw people and not pictures.
 
@@ -47,6 +48,7 @@ from reidlib.retrieval import (
     evaluate_distances,
     k_reciprocal_distance,
     paired_bootstrap,
+    verification,
 )
 from reidlib.retrieval.metrics import average_precision
 
@@ -428,6 +430,33 @@ print("the trapezoid lowers mAP:",
       bool(judged["mAP"]["AP by trapezoid"] < mine))
 
 # %% [markdown]
+# ### The same, by the names of the tools
+#
+# A tool is a set of such choices. The library knows those of three tools and
+# of each benchmark by name. CUHK03's classic protocol draws one gallery
+# picture of each person, again and again; we take the exact mean over all
+# draws.
+
+# %% tags=["nbval-ignore-output"]
+tools = "market1501", "torchreid", "layumi", "open-reid", "cuhk03-classic"
+named = {name: evaluate(query, gallery, qp, gp, qc, gc, protocol=name)
+         for name in tools}
+pd.DataFrame({name: [str(r.conventions), r.rank(1), r.rank(5), r.mAP]
+              for name, r in named.items()},
+             index=["conventions", "rank-1", "rank-5", "mAP"]).T
+
+# %% [markdown]
+# One set of vectors, and marks that differ by more than most papers' gains.
+
+# %%
+print("torchreid counts as we do:", named["torchreid"].mAP == result.mAP)
+print("layumi gives a lower mAP:", named["layumi"].mAP < result.mAP)
+print("open-reid gives a lower rank-1:",
+      named["open-reid"].rank(1) < result.rank(1))
+print("one picture of each person gives a higher mAP:",
+      named["cuhk03-classic"].mAP > result.mAP)
+
+# %% [markdown]
 # ### Ties
 #
 # A broken network gives every picture the same vector. Then all similarities
@@ -443,6 +472,15 @@ lucky = np.zeros((1, 4))
 ids = [1], [1, 1, 2, 3], [1], [2, 3, 2, 2]
 print("four tied pictures, two right: AP",
       round(evaluate_distances(lucky, *ids).mAP, 4), "not 1")
+
+# %% [markdown]
+# Or it takes the mean over all orders of the tied ones, in closed form. Then
+# constant vectors earn what chance does, and not more.
+
+# %%
+fair = evaluate(*constant, qp, gp, qc, gc, **rules, ties="expected")
+print("constant vectors, expected: as chance",
+      bool(abs(fair.rank(1) - luck) < 1e-9))
 
 # %% [markdown]
 # ```{admonition} Paper says / code says / we do
@@ -531,6 +569,30 @@ print("8 stripes less 1 stripe:", comparison)
 
 # %%
 print("eight stripes beat one:", comparison.low > 0)
+
+# %% [markdown]
+# ## Which threshold?
+#
+# A ranking always has a first place, also for a person who is not in the
+# gallery. Whoever builds a system asks another question: how near is near
+# enough? A pair below a *threshold* on the distance is accepted. Pairs
+# of one person that are accepted are *true* positives, pairs of two people
+# *false* ones, and one rate buys the other.
+
+# %% tags=["nbval-ignore-output"]
+curve = verification(query, gallery, qp, gp, qc, gc)
+for fpr in (0.1, 0.01, 0.001):
+    print(f"{fpr:.1%} false: threshold {curve.threshold(fpr)}, "
+          f"true {curve.tpr_at(fpr)}")
+
+# %% [markdown]
+# The threshold has an interval too: it was found with these people, and others
+# would move it.
+
+# %%
+found = [curve.tpr_at(fpr).value for fpr in (0.1, 0.01, 0.001)]
+print("fewer false positives cost true ones:", found == sorted(found)[::-1])
+print("better than a coin:", bool(curve.auc > 0.6))
 
 # %% [markdown]
 # ## Re-ranking

@@ -22,7 +22,7 @@ from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
 from reidlib.profiles import PROFILES, get_profile
-from reidlib.retrieval import Ranking, bootstrap, k_reciprocal_distance
+from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract
 
 PICTURES = {".jpg", ".jpeg", ".png"}
@@ -203,10 +203,12 @@ class Search:
         else:
             names, known = _describe(self.weights, _listed(self.gallery))
         wanted = _describe(self.weights, [self.query])[1]
-        ranking = Ranking.from_features(wanted, known, top_k=self.top)
-        for place, index in enumerate(ranking.indices[0], start=1):
-            distance = ranking.distances[0, place - 1]
-            print(f"{place:4}  {distance:.4f}  {names[int(index)]}")
+        index = GalleryIndex(known.shape[1])
+        index.add(known)
+        found = index.search(wanted, self.top)
+        rows = zip(found.ids[0], found.distances[0], strict=True)
+        for place, (row, distance) in enumerate(rows, start=1):
+            print(f"{place:4}  {distance:.4f}  {names[int(row)]}")
         return 0
 
 

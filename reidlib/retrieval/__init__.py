@@ -1,26 +1,65 @@
 """How well features retrieve: ranking, metrics, re-ranking, confidence intervals."""
 
+from reidlib.retrieval.clusters import ClusterQuality, cluster_quality
+from reidlib.retrieval.collapse import Collapse, detect_collapse
+from reidlib.retrieval.index import Found, GalleryIndex
+from reidlib.retrieval.learned import LearnedMetric, fit_metric
 from reidlib.retrieval.metrics import RetrievalResult, evaluate, evaluate_distances
-from reidlib.retrieval.ranking import PROTOCOLS, Ranking
+from reidlib.retrieval.openset import identification, verification
+from reidlib.retrieval.operating import OperatingCurve
+from reidlib.retrieval.pooling import PooledQueries, pool_queries
+from reidlib.retrieval.posedistance import heading_difference, pose_distance
+from reidlib.retrieval.posewise import (
+    PoseCurve,
+    PoseMap,
+    by_pose_cluster,
+    by_pose_distance,
+)
+from reidlib.retrieval.protocols import PROTOCOLS, Conventions
+from reidlib.retrieval.ranking import Ranking
 from reidlib.retrieval.rerank import k_reciprocal_distance
 from reidlib.retrieval.statistics import (
     Comparison,
     Interval,
     as_record,
     bootstrap,
+    interval,
     paired_bootstrap,
 )
+from reidlib.retrieval.streaming import evaluate_stream
 
 __all__ = [
-    "PROTOCOLS",
+    "ClusterQuality",
+    "Collapse",
     "Comparison",
+    "Conventions",
+    "Found",
+    "GalleryIndex",
     "Interval",
+    "LearnedMetric",
+    "OperatingCurve",
+    "PROTOCOLS",
+    "PooledQueries",
+    "PoseCurve",
+    "PoseMap",
     "Ranking",
     "RetrievalResult",
     "as_record",
     "bootstrap",
+    "by_pose_cluster",
+    "by_pose_distance",
+    "cluster_quality",
+    "detect_collapse",
     "evaluate",
     "evaluate_distances",
+    "evaluate_stream",
+    "fit_metric",
+    "heading_difference",
+    "identification",
+    "interval",
     "k_reciprocal_distance",
     "paired_bootstrap",
+    "pool_queries",
+    "pose_distance",
+    "verification",
 ]

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from reidlib.errors import ReIDConfigError
-from reidlib.retrieval.ranking import (
-    BLOCK_ITEMS,
-    Features,
-    feature_pair,
-    nearest,
-    product,
-)
+from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.retrieval.neighbours import mutual_neighbours
+from reidlib.retrieval.ranking import BLOCK_ITEMS, Features, feature_pair
+
+
+class Settings(TypedDict):
+    """The three parameters of k-reciprocal re-ranking."""
+
+    k1: int
+    k2: int
+    lambda_value: float
+
+
+# SPEC.md 8: the published setting, and the one in use for a gallery with one or two
+# images of each identity (CUHK03 classic, CUHK01).
+PRESETS: dict[str, Settings] = {
+    "large": {"k1": 20, "k2": 6, "lambda_value": 0.3},
+    "small": {"k1": 7, "k2": 3, "lambda_value": 0.85},
+}
 
 
 def k_reciprocal_distance(
@@ -30,6 +41,11 @@ def k_reciprocal_distance(
 
     Remove junk images (pid -1) from the gallery first: they would take part in the
     neighbourhoods. Ties among neighbours: the image itself, then the lower index.
+    Named settings: `k_reciprocal_distance(query, gallery, **PRESETS["small"])`.
+
+    Half of the N x N products are computed (N = Q + G), on the device of the gallery,
+    and none is kept but the k1 + 1 nearest of each row. Memory: two copies of the
+    features at most, the result, and some 100 numbers for each image.
 
     Args:
         query_features: (Q, D) numpy or torch, any device; normalised here.
@@ -44,20 +60,30 @@ def k_reciprocal_distance(
 
     Returns:
         (Q, G) float32.
+
+    Raises:
+        ReIDConfigError: k1 or k2 is not a whole number from 1 on, lambda_value is
+            outside [0, 1], or the features differ in width.
+        ReIDDataError: no images, NaN or infinity, or a row of zeros.
     """
-    if k1 < 1 or k2 < 1:
-        raise ReIDConfigError(f"k1 = {k1} and k2 = {k2} must both be 1 or more.")
+    for name, value in (("k1", k1), ("k2", k2)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ReIDConfigError(f"{name} is {value}; give a whole number from 1 on.")
     if not 0 <= lambda_value <= 1:
         raise ReIDConfigError(f"lambda_value is {lambda_value}; give 0 to 1.")
-    query, gallery = feature_pair(query_features, gallery_features)
-    n_query = len(query)
-    features = torch.nn.functional.normalize(torch.cat([query, gallery]), dim=1)
-    lists, largest, original = _neighbours(features, n_query, max(k1 + 1, k2))
+    features, n_query = _directions(query_features, gallery_features)
+    width = max(k1 + 1, k2)
+    lists, scores, lowest, original = mutual_neighbours(features, n_query, width)
+    largest = np.maximum(2 - 2 * lowest, 0)
+    largest = np.where(largest > 1e-6, largest, 1)  # rounding, all images equal
+    original = _distance(original, largest[:n_query, None], into=original)
     if lambda_value == 1:
         return original
     wide = _reciprocal(lists[:, : k1 + 1])
     narrow = _reciprocal(lists[:, : round(k1 / 2) + 1])  # half to even, as np.around
-    weights = _weights(_expand(wide, narrow), features, largest)
+    known = _membership(lists, np.float32)
+    known.data[:] = np.exp(-_distance(scores, largest[:, None])).ravel()
+    weights = _weights(wide, _expansion(wide, narrow), known, features, largest)
     if k2 > 1:
         near = _membership(lists[:, :k2], np.float32)
         weights = near @ weights / min(k2, len(features))
@@ -65,32 +91,35 @@ def k_reciprocal_distance(
     return _add_jaccard(original, weights.tocsr(), n_query, 1 - lambda_value)
 
 
-def _neighbours(
-    features: torch.Tensor, n_query: int, width: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-    """Nearest lists (N, width), row maxima (N,), normalised query x gallery block."""
-    n = len(features)
-    width = min(width, n)
-    lists = np.empty((n, width), np.int32)
-    largest = np.empty(n, np.float32)
-    original = np.empty((n_query, n - n_query), np.float32)
-    step = max(1, BLOCK_ITEMS // n)
-    for start in range(0, n, step):
-        scores = product(features[start : start + step], features).cpu().numpy()
-        rows = np.arange(start, start + len(scores))
-        top = np.maximum(2 - 2 * scores.min(axis=1), 0)
-        largest[rows] = np.where(top > 1e-6, top, 1)  # rounding, all images equal
-        mine = scores[rows < n_query, n_query:]
-        original[start : start + len(mine)] = (
-            np.maximum(2 - 2 * mine, 0) / largest[rows[: len(mine)], None]
+def _directions(query: Features, gallery: Features) -> tuple[torch.Tensor, int]:
+    """(Q + G, D) rows of length one, and Q."""
+    queries, items = feature_pair(query, gallery)
+    features = torch.cat([queries, items])
+    lengths = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    empty = int((lengths == 0).sum())
+    if empty:
+        raise ReIDDataError(
+            f"{empty} of {len(features)} images have features of zeros only, which "
+            "have no direction; leave them out or extract them again."
         )
-        scores[rows - start, rows] = np.inf  # an image is its own first neighbour
-        for row, score in zip(rows, scores, strict=True):
-            lists[row] = nearest(score, width)
-    return lists, largest, original
+    features /= lengths.clamp_min(1e-12)
+    return features, len(queries)
 
 
-def _membership(lists: NDArray[np.int32], dtype: Any) -> sparse.csr_array:
+def _distance(
+    scores: NDArray[np.float32],
+    largest: NDArray[np.float32],
+    into: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Step 1: squared Euclidean distance of cosines over the row's maximum."""
+    distance = np.multiply(scores, -2, out=into)
+    distance += 2
+    np.maximum(distance, 0, out=distance)
+    distance /= largest
+    return distance
+
+
+def _membership(lists: NDArray[np.int64], dtype: Any) -> sparse.csr_array:
     """(N, N) matrix with a one at (i, j) for every j in list i."""
     n, width = lists.shape
     starts = np.arange(0, n * width + 1, width)
@@ -98,14 +127,14 @@ def _membership(lists: NDArray[np.int32], dtype: Any) -> sparse.csr_array:
     return sparse.csr_array((ones, lists.ravel(), starts), shape=(n, n))
 
 
-def _reciprocal(lists: NDArray[np.int32]) -> sparse.csr_array:
+def _reciprocal(lists: NDArray[np.int64]) -> sparse.csr_array:
     """Step 3: one at (i, j) if each is in the other's list."""
     member = _membership(lists, np.int32)
     return member.multiply(member.T).tocsr()
 
 
-def _expand(wide: sparse.csr_array, narrow: sparse.csr_array) -> sparse.csr_array:
-    """Step 4: add the half-size sets that lie by more than 2/3 in the wide set."""
+def _expansion(wide: sparse.csr_array, narrow: sparse.csr_array) -> sparse.csr_array:
+    """Step 4: the half-size sets that lie by more than 2/3 in the wide set."""
     shared = (wide @ narrow.T).multiply(wide).tocoo()
     sizes = narrow.sum(axis=1)
     taken = 3 * shared.data > 2 * sizes[shared.col]
@@ -113,25 +142,35 @@ def _expand(wide: sparse.csr_array, narrow: sparse.csr_array) -> sparse.csr_arra
     chosen = sparse.csr_array(
         (shared.data[taken], pairs), shape=wide.shape, dtype=np.int32
     )
-    return (wide + chosen @ narrow).tocsr()
+    return (chosen @ narrow).tocsr()
 
 
 def _weights(
-    sets: sparse.csr_array, features: torch.Tensor, largest: NDArray[np.float32]
+    wide: sparse.csr_array,
+    grown: sparse.csr_array,
+    known: sparse.csr_array,
+    features: torch.Tensor,
+    largest: NDArray[np.float32],
 ) -> sparse.csr_array:
-    """Step 5: exp(-distance) of the members, each row with sum 1."""
-    pairs = sets.tocoo()
-    values = np.empty(pairs.nnz, np.float32)
+    """Step 5: exp(-distance) of the members, each row with sum 1.
+
+    The lists brought the weights of their own members; those of the few members
+    that came by expansion alone are computed here.
+    """
+    pairs = (grown.astype(bool) > wide.astype(bool)).tocoo()
+    cosine = np.empty(pairs.nnz, np.float32)
     step = max(1, BLOCK_ITEMS // features.shape[1])
     for start in range(0, pairs.nnz, step):
         part = slice(start, start + step)
-        left = features[torch.from_numpy(pairs.row[part]).long()]
-        right = features[torch.from_numpy(pairs.col[part]).long()]
-        cosine = (left * right).sum(dim=1).cpu().numpy()
-        distance = np.maximum(2 - 2 * cosine, 0) / largest[pairs.row[part]]
-        values[part] = np.exp(-distance)
-    values /= np.bincount(pairs.row, values, len(largest))[pairs.row]
-    return sparse.csr_array((values, (pairs.row, pairs.col)), shape=sets.shape)
+        left = features[torch.from_numpy(pairs.row[part]).long().to(features.device)]
+        right = features[torch.from_numpy(pairs.col[part]).long().to(features.device)]
+        cosine[part] = torch.linalg.vecdot(left, right).cpu().numpy()
+    values = np.exp(-_distance(cosine, largest[pairs.row]))
+    added = sparse.csr_array((values, (pairs.row, pairs.col)), shape=wide.shape)
+    weights = (known.multiply(wide) + added).tocsr()
+    sums = weights.sum(axis=1)
+    weights.data /= np.repeat(sums, np.diff(weights.indptr))
+    return weights
 
 
 def _add_jaccard(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ def paired_bootstrap(
         seed: of the draws and the permutations.
 
     Raises:
-        ReIDConfigError: the queries, the protocol or the definition of AP differ.
+        ReIDConfigError: the queries, the protocol or its conventions differ.
     """
     unequal = a.query_pids.tolist() != b.query_pids.tolist()
     if unequal or (np.isnan(a.inp) != np.isnan(b.inp)).any():
@@ -114,10 +114,13 @@ def paired_bootstrap(
             "the two results have different queries; evaluate both systems on the "
             "same queries in the same order."
         )
-    if a.protocol != b.protocol or (metric == "mAP" and a.ap != b.ap):
+    theirs = b.conventions
+    if metric != "mAP":  # no other value depends on the definition of AP
+        theirs = replace(theirs, ap=a.conventions.ap)
+    if a.protocol != b.protocol or a.conventions != theirs:
         raise ReIDConfigError(
-            f"the results follow {a.protocol} with {a.ap} AP and {b.protocol} with "
-            f"{b.ap} AP; evaluate both alike."
+            f"the results follow {a.protocol} ({a.conventions}) and {b.protocol} "
+            f"({b.conventions}); evaluate both alike."
         )
     values = (a.per_query(metric) - b.per_query(metric))[:, None]
     sums, counts = _by_identity(values, a.query_pids)
@@ -167,3 +170,23 @@ def _limits(
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     return low, high
+
+
+def interval(
+    values: NDArray[np.float64],
+    pids: NDArray[np.int64],
+    *,
+    n_boot: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The mean of any value per query, with its bootstrap over query identities.
+
+    Args:
+        values: (Q,); NaN takes no part.
+        pids: (Q,) identities of the queries.
+        n_boot, level, seed: as in `bootstrap`; so are the errors.
+    """
+    sums, counts = _by_identity(np.asarray(values, np.float64)[:, None], pids)
+    low, high = _limits(sums, counts, n_boot, level, np.random.default_rng(seed))
+    return Interval(float(sums.sum() / counts.sum()), float(low[0]), float(high[0]))

@@ -10,57 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.retrieval import evaluate, evaluate_distances, metrics, ranking
-
-
-def world(seed=0, n_query=30, n_gallery=200, width=8, n_ids=12, n_cams=4):
-    """Noisy identities with distractors (0), junk (-1) and same-camera images."""
-    rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(n_ids + 2, width))
-    query_pids = rng.integers(1, n_ids + 1, n_query)
-    gallery_pids = rng.integers(-1, n_ids + 1, n_gallery)
-    query = centres[query_pids] + rng.normal(size=(n_query, width))
-    gallery = centres[gallery_pids] + rng.normal(size=(n_gallery, width))
-    cams = rng.integers(1, n_cams + 1, n_query), rng.integers(1, n_cams + 1, n_gallery)
-    return query.astype("f"), gallery.astype("f"), query_pids, gallery_pids, *cams
-
-
-def cosine_distances(query, gallery):
-    query = query / np.linalg.norm(query, axis=1, keepdims=True)
-    gallery = gallery / np.linalg.norm(gallery, axis=1, keepdims=True)
-    return 1 - query.astype(float) @ gallery.astype(float).T
-
-
-def listed(distances, query_pid, gallery_pids, query_cam, gallery_cams):
-    """Hits of one query's list as the rules are told; ties in the worst order."""
-    items = []
-    for distance, pid, cam in zip(distances, gallery_pids, gallery_cams, strict=True):
-        if pid == -1 or (pid == query_pid and cam == query_cam):
-            continue
-        items.append((distance, pid == query_pid))
-    return [hit for _, hit in sorted(items)]  # False sorts before True
-
-
-def loop_twin(distances, query_pids, gallery_pids, query_cams, gallery_cams, ap):
-    """Plain loops over every list: CMC(1..50), mAP, mINP."""
-    cmc, aps, inps = [], [], []
-    for i, (pid, cam) in enumerate(zip(query_pids, query_cams, strict=True)):
-        hits = listed(distances[i], pid, gallery_pids, cam, gallery_cams)
-        if not any(hits):
-            continue
-        cmc.append([any(hits[:k]) for k in range(1, 51)])
-        found, last, area, old = 0, 0, 0.0, 1.0
-        for rank, hit in enumerate(hits, 1):
-            found += hit
-            if ap == "step":
-                area += hit * found / rank
-            else:
-                area += hit * (old + found / rank) / 2
-                old = found / rank
-            last = rank if hit else last
-        aps.append(area / found)
-        inps.append(found / last)
-    return np.mean(cmc, axis=0), np.mean(aps), np.mean(inps)
+from reidlib.retrieval import evaluate, evaluate_distances, metrics, scores
+from tests.retrieval.twins import cosine_distances, loop_twin, world
 
 
 @pytest.mark.parametrize("ap", ["step", "trapezoid"])
@@ -257,7 +208,8 @@ def test_autocast_does_not_round_the_scores():
 def test_blocks_of_queries_do_not_change_the_result(monkeypatch):
     data = world()
     whole = evaluate(*data)
-    monkeypatch.setattr(ranking, "BLOCK_ITEMS", 700)
+    monkeypatch.setattr(scores, "BLOCK_ITEMS", 700)
+    monkeypatch.setattr(scores, "BLOCK_ROWS", 1)
     for blocked in (
         evaluate(*data),
         evaluate_distances(cosine_distances(*data[:2]), *data[2:]),
@@ -307,63 +259,3 @@ def test_per_query_values_average_to_the_summary():
     assert np.nanmean(result.per_query("mAP")) == pytest.approx(result.mAP)
     assert np.nanmean(result.per_query("mINP")) == pytest.approx(result.mINP)
     assert np.nanmean(result.per_query("rank5")) == pytest.approx(result.rank(5))
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "listed_names"),
-    [
-        ("protocol", "viper", "market1501, dukemtmc, holdout"),
-        ("metric", "hamming", "cosine, euclidean"),
-        ("ap", "11-point", "step, trapezoid"),
-        ("orphans", "ignore", "skip, zero, error"),
-        ("max_rank", 0, "1 or more"),
-    ],
-)
-def test_unknown_options_are_refused_with_the_choices(option, value, listed_names):
-    with pytest.raises(ReIDConfigError, match=listed_names):
-        evaluate(*world(), **{option: value})
-
-
-def changed(position, value):
-    data = list(world())
-    data[position] = value
-    return data
-
-
-@pytest.mark.parametrize(
-    ("data", "error", "sentence"),
-    [
-        (changed(0, np.zeros((0, 8))), ReIDDataError, "query_features is empty"),
-        (changed(1, np.zeros((0, 8))), ReIDDataError, "gallery_features is empty"),
-        (changed(0, np.zeros((30, 9))), ReIDConfigError, "9 columns"),
-        (changed(0, np.zeros(30)), ReIDConfigError, r"shape \(30,\)"),
-        (changed(1, np.full((200, 8), np.nan)), ReIDDataError, "200 of 200 rows"),
-        (changed(2, np.ones(29)), ReIDConfigError, "query_pids has shape"),
-        (changed(5, np.ones(9)), ReIDConfigError, "gallery_camids has shape"),
-        (changed(3, np.full(200, 1.5)), ReIDConfigError, "whole numbers"),
-        (changed(3, np.full(200, "a")), ReIDConfigError, "whole numbers"),
-    ],
-)
-def test_bad_input_is_refused_with_a_sentence(data, error, sentence):
-    with pytest.raises(error, match=sentence):
-        evaluate(*data)
-
-
-def test_huge_features_are_refused_under_the_euclidean_metric():
-    data = changed(1, np.full((200, 8), 1e30))
-    with pytest.raises(ReIDDataError, match="too large"):
-        evaluate(*data, metric="euclidean")
-
-
-@pytest.mark.parametrize(
-    ("matrix", "error", "sentence"),
-    [
-        (np.zeros((30, 0)), ReIDDataError, "empty"),
-        (np.zeros(30), ReIDConfigError, "shape"),
-        (np.full((30, 200), np.nan), ReIDDataError, "NaN"),
-        (np.zeros((30, 199)), ReIDConfigError, "gallery_pids"),
-    ],
-)
-def test_bad_distances_are_refused_with_a_sentence(matrix, error, sentence):
-    with pytest.raises(error, match=sentence):
-        evaluate_distances(matrix, *world()[2:])

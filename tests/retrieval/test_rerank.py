@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from reidlib.errors import ReIDConfigError
+from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.retrieval import evaluate_distances, k_reciprocal_distance, ranking
+from reidlib.retrieval.rerank import PRESETS
 
 
 def brute_force(query, gallery, k1, k2, lambda_value):
@@ -86,6 +87,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     query, gallery, _, _ = clusters(3)
     whole = k_reciprocal_distance(query, gallery)
     monkeypatch.setattr("reidlib.retrieval.rerank.BLOCK_ITEMS", 300)
+    monkeypatch.setattr("reidlib.retrieval.neighbours.BLOCK_ROWS", 7)
     np.testing.assert_allclose(k_reciprocal_distance(query, gallery), whole, atol=1e-6)
     assert ranking.BLOCK_ITEMS > 300
 
@@ -139,10 +141,64 @@ def test_reranking_helps_where_neighbours_share_identity():
     assert after.mAP > before.mAP + 0.02
 
 
+@pytest.mark.parametrize("name", ["large", "small"])
+def test_a_preset_is_the_setting_of_the_specification(name):
+    k1, k2, lambda_value = {"large": (20, 6, 0.3), "small": (7, 3, 0.85)}[name]
+    query, gallery, _, _ = clusters(9)
+    np.testing.assert_array_equal(
+        k_reciprocal_distance(query, gallery, **PRESETS[name]),
+        k_reciprocal_distance(query, gallery, k1, k2, lambda_value),
+    )
+    assert PRESETS[name] == {"k1": k1, "k2": k2, "lambda_value": lambda_value}
+
+
+@pytest.mark.parametrize("rows", [3, 16, 64, 1024])
+def test_many_blocks_agree_with_brute_force(rows, monkeypatch):
+    monkeypatch.setattr("reidlib.retrieval.neighbours.BLOCK_ROWS", rows)
+    monkeypatch.setattr("reidlib.retrieval.neighbours.PATIENCE", rows // 64)
+    query, gallery, _, _ = clusters(10)
+    np.testing.assert_allclose(
+        k_reciprocal_distance(query, gallery),
+        brute_force(query, gallery, 20, 6, 0.3),
+        atol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"k1": 0}, {"k2": 0}, {"lambda_value": 1.1}, {"lambda_value": -0.1}]
+    "wrong",
+    [
+        {"k1": 0},
+        {"k1": -3},
+        {"k1": 2.5},
+        {"k2": 0},
+        {"k2": -1},
+        {"lambda_value": 1.1},
+        {"lambda_value": -0.1},
+        {"lambda_value": float("nan")},
+    ],
 )
 def test_impossible_parameters_are_refused(wrong):
     query, gallery, _, _ = clusters(0)
     with pytest.raises(ReIDConfigError, match=next(iter(wrong))):
         k_reciprocal_distance(query, gallery, **wrong)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_numbers_are_refused(value):
+    query, gallery, _, _ = clusters(0)
+    gallery[3, 1] = value
+    with pytest.raises(ReIDDataError, match="1 of 40 rows"):
+        k_reciprocal_distance(query, gallery)
+
+
+def test_features_of_zeros_are_refused():
+    query, gallery, _, _ = clusters(0)
+    query[2] = 0
+    with pytest.raises(ReIDDataError, match="1 of 55 images have features of zeros"):
+        k_reciprocal_distance(query, gallery)
+
+
+def test_features_of_two_encoders_are_refused():
+    query, gallery, _, _ = clusters(0)
+    with pytest.raises(ReIDConfigError, match="same encoder"):
+        k_reciprocal_distance(query, gallery[:, :5])

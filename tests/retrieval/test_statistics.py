@@ -157,6 +157,8 @@ def test_different_queries_or_conventions_are_refused():
         paired_bootstrap(system(), system(ap="trapezoid"))
     with pytest.raises(ReIDConfigError, match="dukemtmc"):
         paired_bootstrap(system(), system(protocol="dukemtmc"), "rank1")
+    with pytest.raises(ReIDConfigError, match="evaluate both alike"):
+        paired_bootstrap(system(), system(ties="best"), "rank1")
     with pytest.raises(ReIDConfigError, match="rank<k>|rank1"):
         paired_bootstrap(system(), system(), "accuracy")
 

@@ -1,0 +1,28 @@
+"""The benchmark script runs at a toy size; its figures are for `make bench`."""
+
+import sys
+
+import torch
+
+from tests.benchmarks import bench_retrieval
+
+
+def test_every_part_of_the_retrieval_benchmark_prints_its_rows(monkeypatch, capsys):
+    toy = "--queries 20 --gallery 120 --width 8 --ids 6 --distractors 50 --block 40"
+    toy += " --growth 1 2 --repeats 1 --threads 1"
+    monkeypatch.setattr(sys, "argv", ["bench_retrieval.py", *toy.split()])
+    before = torch.get_num_threads()
+    try:
+        bench_retrieval.main()
+    finally:
+        torch.set_num_threads(before)
+    printed = capsys.readouterr().out
+    for row in (
+        "bare chunked product",
+        "bfloat16 products",
+        "evaluate_distances",
+        "2 x gallery",
+        "50 distractors",
+        "k_reciprocal_distance",
+    ):
+        assert row in printed
