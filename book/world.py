@@ -31,6 +31,7 @@ from reidlib.data.synthetic import PRESETS, World, write_world
 from reidlib.data.synthetic.plan import image_count
 from reidlib.models import Encoder
 from reidlib.pose import joint_statistics, read_annotation_csv, torso_valid, views
+from reidlib.profiles import SMOKE
 from reidlib.retrieval import as_record, bootstrap, evaluate
 from reidlib.training import (
     EncoderConfig,
@@ -55,20 +56,7 @@ class Scale:
     identities: EncoderConfig
 
 
-_CLOTHES = EncoderConfig(
-    steps=700,
-    batch=64,
-    arch="resnet10",
-    weights=None,
-    input_size=None,
-    bottleneck=0,
-    optimizer="adamw",
-    lr=2e-3,
-    trunk=1.0,
-    weight_decay=0.01,
-    held_out=0.03,
-    validations=2,
-)
+_CLOTHES = replace(SMOKE.attributes, steps=700, held_out=0.03, validations=2)
 _PEOPLE = replace(_CLOTHES, steps=500, lr=1e-3, bottleneck=512, label_smoothing=0.1)
 SMALL = Scale((64, 32), 6000, 1500, 6.0, _CLOTHES, _PEOPLE)
 FULL = Scale(

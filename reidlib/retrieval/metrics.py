@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from reidlib.retrieval.counting import count_block, workers
 from reidlib.retrieval.marks import mark, precisions
-from reidlib.retrieval.pooling import check_pooled, pool_queries
+from reidlib.retrieval.pooling import check_pooled, pooled_by
 from reidlib.retrieval.protocols import (
     CHOICES,
     Conventions,
@@ -96,14 +96,9 @@ def evaluate(
     """
     rules = conventions(protocol, {"ap": ap, "orphans": orphans, **options})
     query, gallery = feature_pair(query_features, gallery_features)
-    if rules.multi_query != "none":
-        query, query_pids, query_camids, _ = pool_queries(
-            query,
-            query_pids,
-            query_camids,
-            rules.multi_query,
-            normalize=metric == "cosine",
-        )
+    query, query_pids, query_camids = pooled_by(
+        rules.multi_query, query, query_pids, query_camids, metric
+    )
     pids = as_ids(gallery_pids, "gallery_pids", len(gallery))
     camids = as_ids(gallery_camids, "gallery_camids", len(gallery))
     part = _without_outer_junk(pids, rules)

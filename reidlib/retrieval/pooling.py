@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from reidlib.errors import ReIDConfigError
 from reidlib.retrieval.protocols import check_choice
@@ -69,6 +70,15 @@ def pool_queries(
     if normalize:
         pooled = torch.nn.functional.normalize(pooled, dim=1)
     return PooledQueries(pooled, who[first], where[first], group)
+
+
+def pooled_by(
+    pooling: str, query: Tensor, pids: Ids, camids: Ids, metric: str
+) -> tuple[Tensor, Ids, Ids]:
+    """Queries as a convention's `multi_query` wants them: as they are under "none"."""
+    if pooling == "none":
+        return query, pids, camids
+    return pool_queries(query, pids, camids, pooling, normalize=metric == "cosine")[:3]
 
 
 def groups(

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from reidlib.errors import ReIDConfigError
-from reidlib.retrieval.pooling import check_pooled, pool_queries
+from reidlib.retrieval.pooling import check_pooled, pooled_by
 from reidlib.retrieval.protocols import (
     PROTOCOLS,
     Conventions,
@@ -104,16 +104,11 @@ class Ranking:
         """
         rules = conventions(protocol, options)
         query, gallery = feature_pair(query_features, gallery_features)
-        ids = (query_pids, gallery_pids, query_camids, gallery_camids)
-        if rules.multi_query != "none" and query_pids is not None:
-            query, query_pids, query_camids, _ = pool_queries(
-                query,
-                query_pids,
-                query_camids,
-                rules.multi_query,
-                normalize=metric == "cosine",
+        if query_pids is not None:
+            query, query_pids, query_camids = pooled_by(
+                rules.multi_query, query, query_pids, query_camids, metric
             )
-            ids = (query_pids, gallery_pids, query_camids, gallery_camids)
+        ids = (query_pids, gallery_pids, query_camids, gallery_camids)
         blocks = score_blocks(query, gallery, metric)
         ranking = cls._build(blocks, (len(query), len(gallery)), ids, rules, top_k)
         if metric == "cosine":

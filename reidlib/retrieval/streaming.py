@@ -21,7 +21,7 @@ from reidlib.retrieval.counting import (
     workers,
 )
 from reidlib.retrieval.marks import mark
-from reidlib.retrieval.pooling import pool_queries
+from reidlib.retrieval.pooling import pooled_by
 from reidlib.retrieval.protocols import (
     Conventions,
     Options,
@@ -95,14 +95,9 @@ def evaluate_stream(
             "twice; give a list, or the function that makes the iterator."
         )
     query = as_features(query_features, "query_features")
-    if rules.multi_query != "none":
-        query, query_pids, query_camids, _ = pool_queries(
-            query,
-            query_pids,
-            query_camids,
-            rules.multi_query,
-            normalize=metric == "cosine",
-        )
+    query, query_pids, query_camids = pooled_by(
+        rules.multi_query, query, query_pids, query_camids, metric
+    )
     who = as_ids(query_pids, "query_pids", len(query))
     where = as_ids(query_camids, "query_camids", len(query))
     with products_in(precision), workers() as pool:
