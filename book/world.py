@@ -239,6 +239,7 @@ def features(encoder: Encoder, images: Tensor) -> Tensor:
 def difficulty(scale: Scale) -> dict:
     """Histograms and a trained R2 on the world itself, and pose by pose."""
     preset = PRESETS["market"]
+    config = replace(scale.identities, steps=4 * scale.identities.steps)
     with tempfile.TemporaryDirectory() as place:
         root = write_world(Path(place) / "world", **preset)
         data = load_dataset("synthetic", root)
@@ -249,12 +250,15 @@ def difficulty(scale: Scale) -> dict:
     out: dict = {
         "world": json.loads(json.dumps(preset)),
         "protocol": data.protocol,
-        "encoder": asdict(scale.identities),
+        "encoder": asdict(config),
         "size": list(scale.size),
         "HSV stripes": score(*(hsv_stripes(part) for part in images), parts),
     }
     _show(out)
-    encoder, _ = train_identities(train, data.train, scale.identities)
+    with tempfile.TemporaryDirectory() as place:  # as in chapter 3: first R1, then R2
+        trunk = Path(place) / "trunk.safetensors"
+        learn_clothes({}, scale, 0, trunk)
+        encoder, _ = train_identities(train, data.train, config, weights=trunk)
     found = [features(encoder, part) for part in images]
     out["R2"] = score(*found, parts)
     heading = [

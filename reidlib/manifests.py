@@ -47,6 +47,15 @@ class Finished:
         return self.manifest["key"]
 
     @property
+    def content(self) -> str:
+        """Digest of the tensors that it left.
+
+        Two machines may make different tensors under one key; what is built on them
+        belongs to these ones.
+        """
+        return self.manifest["content"]
+
+    @property
     def weights(self) -> Path:
         """Its ``weights.safetensors``."""
         return self.folder / "weights.safetensors"
@@ -125,7 +134,8 @@ def matching(folder: Path, key: str) -> Finished | None:
     if not path.is_file():
         return None
     manifest = json.loads(path.read_text())
-    return Finished(folder, manifest) if manifest["key"] == key else None
+    same = manifest["key"] == key and "content" in manifest
+    return Finished(folder, manifest) if same else None
 
 
 def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> Finished:
@@ -133,7 +143,10 @@ def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> Finished:
     beside = target.with_name(f".{target.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir()
-    write_weights(beside / "weights.safetensors", made.tensors)
+    weights = beside / "weights.safetensors"
+    write_weights(weights, made.tensors)
+    with weights.open("rb") as file:
+        manifest["content"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     write_json(beside / "config.json", manifest["config"])
     write_json(beside / "metrics.json", dict(made.metrics))
     made.history.to_csv(beside / "history.csv", index=False)

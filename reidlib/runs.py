@@ -136,7 +136,7 @@ class Run:
             "config": config if isinstance(config, dict) else asdict(config),
             "data": data or self.data_digest,
             "code": code_digest(),
-            "inputs": {s.folder.name: s.key for s in inputs},
+            "inputs": {s.folder.name: s.content for s in inputs},
             "seed": self.seed,
         }
         content = json.loads(json.dumps(content))

@@ -144,11 +144,13 @@ def test_the_world_transfers_to_photographs():
     assert record["whole world"]["rank1"] > 2 * record["untrained"]["rank1"]
 
 
-def test_histograms_do_not_solve_the_world_and_a_turn_is_hard_for_a_network():
+def test_the_world_is_hard_for_histograms_and_right_for_a_network():
     record = json.loads((RESULTS / "world-difficulty.json").read_text())
     histograms, network = record["HSV stripes"], record["R2"]
     assert histograms["rank1"] < 0.40
-    assert network["interval"]["rank1"][0] > 5 * histograms["rank1"]
+    for metric, low, high in (("rank1", 0.70, 0.97), ("mAP", 0.50, 0.90)):
+        assert low < network["interval"][metric][0]
+        assert network["interval"][metric][1] < high
     same, other = (
         record[f"R2, matches seen from the {side} side"] for side in ("same", "other")
     )

@@ -1,6 +1,7 @@
 """Run folders: parameters checked, stages reused only when nothing changed."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,24 @@ def test_seed_data_code_and_inputs_each_make_a_stage_stale(
         options = {"inputs": (source,)}
     run.stage(name, {}, lambda: counted(calls), folder=tiny_run.folder, **options)
     assert len(calls) == 2
+
+
+def test_a_stage_belongs_to_the_very_weights_that_it_was_made_from(
+    tiny_run: Run,
+) -> None:
+    """Training on another machine gives other weights, though nothing else differs."""
+    calls: list[int] = []
+
+    def source(value: float) -> Made:
+        return Made({"x": torch.full((2,), value)})
+
+    one = tiny_run.stage("weights", {}, lambda: source(1.0))
+    made = tiny_run.stage("above", {}, lambda: counted(calls), inputs=(one,))
+    shutil.rmtree(one.folder)
+    other = tiny_run.stage("weights", {}, lambda: source(1.001))
+    assert other.key == one.key
+    again = tiny_run.stage("above", {}, lambda: counted(calls), inputs=(other,))
+    assert len(calls) == 2 and again.key != made.key
 
 
 def test_a_stage_that_fails_leaves_nothing_and_keeps_what_was_there(

@@ -93,28 +93,27 @@ def fit(
     every = max(1, config.steps // config.validations)
     rows: list[dict[str, float]] = []
     best, best_state, losses = -math.inf, {}, []
-    bar = tqdm(loader, desc=name, total=config.steps, mininterval=2)
-    for step, batch in enumerate(bar, start=1):
-        _mode(task.networks, training=True)
-        made = task.step(task, batch, accelerator.backward)
-        losses.append(_finite(made, name, step))
-        for scheduler in schedulers:
-            scheduler.step()
-        if step % every and step != config.steps:
-            continue
-        _mode(task.networks, training=False)
-        row = {"step": step, **_means(losses), **task.validate()}
-        rows.append(row)
-        losses = []
-        bar.set_postfix(
-            {k: f"{v:.3g}" for k, v in row.items() if k != "step"}, refresh=False
-        )
-        log.info("%s %s", name, row)
-        if row["score"] > best:
-            best, best_state = row["score"], _state(task.networks)
-        elif config.patience and _looks_without_gain(rows) >= config.patience:
-            log.info("%s stops early at step %d", name, step)
-            break
+    with tqdm(desc=name, total=config.steps, mininterval=2) as bar:
+        for step, batch in enumerate(loader, start=1):
+            _mode(task.networks, training=True)
+            made = task.step(task, batch, accelerator.backward)
+            losses.append(_finite(made, name, step))
+            for scheduler in schedulers:
+                scheduler.step()
+            bar.update()
+            if step % every and step != config.steps:
+                continue
+            _mode(task.networks, training=False)
+            row = {"step": step, **_means(losses), **task.validate()}
+            rows.append(row)
+            losses = []
+            bar.set_postfix(_shown(row), refresh=False)
+            log.info("%s %s", name, row)
+            if row["score"] > best:
+                best, best_state = row["score"], _state(task.networks)
+            elif config.patience and _looks_without_gain(rows) >= config.patience:
+                log.info("%s stops early at step %d", name, step)
+                break
     for key, network in task.networks.items():
         network.load_state_dict(best_state[key])
         network.eval()
@@ -139,6 +138,10 @@ def _finite(losses: dict[str, Tensor], name: str, step: int) -> dict[str, float]
                 "lower the learning rate or look at the data."
             )
     return values
+
+
+def _shown(row: dict[str, float]) -> dict[str, str]:
+    return {key: f"{value:.3g}" for key, value in row.items() if key != "step"}
 
 
 def _means(losses: list[dict[str, float]]) -> dict[str, float]:
@@ -168,4 +171,4 @@ class Predict(nn.Module):
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Logits of the network's training head."""
-        return self.network.predict(*inputs)  # type: ignore[operator]
+        return cast(Any, self.network).predict(*inputs)
