@@ -487,7 +487,7 @@ print("confidence is 0 where a joint is missing:",
 # %% [markdown]
 # Which joints are missed, and how often? Real shares are known: OpenPose was
 # run on Market's whole training half, and the table was published with other
-# work (SPEC 2.2 of our notes; 18 joints, no feet).
+# work (18 joints, no feet).
 
 # %%
 order = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
@@ -540,7 +540,7 @@ shares = view.value_counts(normalize=True)
 
 # %% [markdown]
 # On Market's training half the same count gives 54 % front, 41 % back and 5 %
-# side (SPEC 2.2). Which camera sees which?
+# side. Which camera sees which?
 
 # %% tags=["nbval-ignore-output"]
 facing = pd.crosstab(
@@ -629,7 +629,8 @@ pd.DataFrame(sides).T[["first", "AP"]].astype(float).round(3)
 # hides identity, also from a network.
 #
 # Then abroad: encoders that were trained on the synthetic world *alone*, asked
-# on Market-1501's held-out people. Each row leaves an ingredient out.
+# on Market-1501's held-out people. Four rows leave one ingredient out; colour
+# histograms and an untrained network are the controls.
 
 # %%
 abroad, table = recorded("transfer")
@@ -639,8 +640,8 @@ table.round(3)
 # %% [markdown]
 # *Rank-1 and mAP on real photographs, without a single real picture in
 # training.* The intervals reach about four points to each side, so small
-# differences between the rows mean little. Without patterns on the clothes,
-# less is learned; look-alikes and occluders buy nothing that shows here.
+# differences between the rows mean little. Plain clothes come out lowest; no
+# other ingredient buys anything that shows here.
 
 # %% [markdown]
 # ## The doctor

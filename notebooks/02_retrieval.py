@@ -165,8 +165,8 @@ figure = plots.rank_list(ranking, shown, pictures, run.images("gallery"), k=8)
 # %% [markdown]
 # *Left: two queries. Right: what the stripes found, best first; a green frame
 # is the right person in another camera, a red one somebody else. Look behind
-# the people. Alt text: two rows of pedestrians with red frames; in each row
-# the background is the same.*
+# the people. Alt text: two rows of pedestrians, nearly all in red frames; most
+# of the finds in the first row stand on the query's own paving.*
 #
 # The stripes have found the *place*. Much of a picture is background, and a
 # camera does not move. How often is the first find from the query's own
@@ -239,9 +239,10 @@ shown = [int(order[int(len(order) * part)]) for part in (0.1, 0.4, 0.95)]
 figure = plots.rank_list(ranking, shown, pictures, run.images("gallery"), k=8)
 
 # %% [markdown]
-# *The same, from the middle columns. A query with rare colours is found; for
-# others the place still wins, as some of it shows beside every body. Alt text:
-# three rows of pedestrians with the finds for each; few frames are green.*
+# *The same, from the middle columns. The first query is found at once; for
+# others the place still has a say, as some of it shows beside every body. Alt
+# text: three rows of pedestrians with the finds for each; few frames are
+# green.*
 #
 # The place has less say now, but it is not silent.
 
@@ -427,15 +428,16 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 # * **All shots**: every right picture has to win without the help of the
 #   others. This is one of the three CMCs that open-reid prints.
 # * **One picture each**: the gallery holds other cameras only, and one picture
-#   of each person; we take the exact mean over all draws. CUHK03 and CUHK01
-#   are judged so, hence the paper's Tables V and VI stand on another scale
-#   than III and IV.
+#   of each person; we take the exact mean over all draws. One right picture
+#   is to be found, not all, so mAP rises. CUHK03 and CUHK01 are judged so,
+#   hence the paper's Tables V and VI stand on another scale than III and IV.
 # * **Same camera counts** in hand-made scripts. A picture from the same walk
 #   is then a find, and a descriptor of *places* would shine.
 # * **Junk** and **distractors** do little here, where they are few. Market has
 #   3,819 and 2,798 in a gallery of 19,732, and some loaders skip all of them.
 #
-# The directions are certain, whatever the run.
+# The trapezoid can only lower mAP, and all shots can only lower rank-1. The
+# other directions held in every run of ours.
 
 # %%
 mine = judged["ours"]
@@ -755,8 +757,8 @@ for name, gain in gains.items():
 
 # %% [markdown]
 # Again the verdict comes from an interval. If it holds zero, this split cannot
-# tell. Re-ranking sharpens neighbourhoods that are mostly right. Stripes of
-# colour make poor ones; chapter 3 tries it again on trained features.
+# tell. Here mAP and mINP rise and rank-1 does not: votes of neighbours reorder
+# the later places more than the first. Chapter 3 tries it on trained features.
 
 # %%
 print("re-ranking raises mAP:", gains["mAP"].low > 0)
@@ -769,8 +771,8 @@ print("re-ranking raises mAP:", gains["mAP"].low > 0)
 # distances to k-reciprocal re-ranking that are squared *twice*. The paper's
 # gains are small: +1.84 mAP on Duke, +0.45 on CUHK03, where other systems
 # gain ten and more. We square once, drop junk first and report re-ranked
-# numbers only beside plain ones. The paper's percentages do not: they compare
-# its re-ranked system with a plain baseline (SPEC 12).
+# numbers only beside plain ones of the same system. The percentages in the
+# paper's Table VII compare its re-ranked system with a plain baseline.
 # ```
 
 # %% [markdown]

@@ -88,7 +88,7 @@ print("descriptor of two pictures:", tuple(descriptor.shape))
 # %% [markdown]
 # The *trunk* holds almost all parameters. The *head* is only for training: it
 # maps 2,048 features to 512, normalises, drops half of them, and maps to the
-# 751 training identities of Market-1501 (SPEC 6). At test time it is cut off.
+# 751 training identities of Market-1501. At test time it is cut off.
 
 # %%
 for name, part in (("trunk", paper.trunk), ("head", paper.head)):
@@ -193,9 +193,9 @@ pd.concat([extremes[:6], extremes[-6:]]).round(2).to_frame("explained")
 
 # %% [markdown]
 # The colours of shirt and trousers are read well, and how far the trousers
-# reach. Prints, collars, rare garments and the body's height are hardly read
-# at all: they cover few pixels, turn away with the body, or need a yardstick
-# that the picture does not have.
+# reach. The tint of the trousers, rare garments, prints and the body's height
+# are hardly read at all: they cover few pixels, turn away with the body, or
+# need a yardstick that the picture does not have.
 
 # %%
 if r1.kind == "attributes":
@@ -227,8 +227,8 @@ print("nobody is in two groups:", not (learned & watched | tested & set(pids)))
 # :class: note
 # The paper does not say how R2 was validated. The authors' code watches one
 # picture of each identity *that is also trained on*. Its error curve stays
-# near 2 %: these are the 15 pictures of the last, skipped batch, 751 mod 32
-# (SPEC 6). Such a "validation" cannot notice overfitting. We hold out whole
+# near 2 %: these are the 15 pictures of the last, skipped batch, 751 mod 32.
+# Such a "validation" cannot notice overfitting. We hold out whole
 # identities. The test split is never used to choose anything: not the step,
 # not the network, not $K$.
 # ````
@@ -314,7 +314,7 @@ print("R2 above R1, and so is the interval:", gain_map.low > 0)
 # :class: warning
 # The paper's Table III gives ResNet50-1 a rank-1 of 83.69 and a mAP of 76.48
 # on Market-1501. A frozen ImageNet network cannot come near that: a
-# *fine-tuned* ResNet-50 with a plain softmax gets 81.4 / 59.8 (SPEC 6). Two
+# *fine-tuned* ResNet-50 with a plain softmax gets 81.4 / 59.8. Two
 # explanations fit the authors' code. The encoder may have been trained
 # together with the GAN, since their test script loads it from a GAN
 # checkpoint. Or it is a re-identification model from elsewhere. The pairs are
@@ -366,7 +366,7 @@ extras
 # Re-ranking moves mAP more than rank-1, because it reorders the later places
 # of a list, and looks at the whole gallery to do so. A gain over a baseline
 # *without* re-ranking, which the paper's text and Table VII report, compares
-# two different things (SPEC 12).
+# two different things.
 #
 # ## Looking at rankings
 #
@@ -387,7 +387,7 @@ plt.show()
 
 # %% [markdown]
 # *R1: two queries, one in each row, and the seven most similar pictures, best
-# first. Green frames are right, orange ones wrong. R1 goes for clothes of a
+# first. Green frames are right, red ones wrong. R1 goes for clothes of a
 # similar kind and tone; the first place is wrong for both.*
 
 # %% tags=["nbval-ignore-output"]
@@ -521,7 +521,7 @@ print(f"rivals facing as the query: {alike:.2f}, by chance: {chance:.2f}")
 #
 # One caution: a camera that sees mostly backs also has its own light and
 # background, so facing is not all that differs between the two kinds of
-# pairs. Chapter 9 changes one thing at a time.
+# pairs.
 #
 # We write down the chapter's numbers, each with its interval.
 
@@ -567,9 +567,10 @@ _ = run.record(
 # ```
 #
 # ```{solution} ex-03-1
-# Without the camera's mean, most of what the stripes say is which camera took
-# the picture: its light, its colour cast, its background. With it, eight
-# colours go a long way. Both encoders had to learn this by themselves.
+# As they are, most of what the stripes say is which camera took the picture:
+# its light, its colour cast, its background. With each camera's mean taken off
+# they find more people, but still few. Both encoders had to learn by
+# themselves what the camera adds.
 # ```
 
 # %% tags=["nbval-ignore-output"]

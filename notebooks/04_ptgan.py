@@ -86,9 +86,10 @@ print(run)
 # $$\hat I_j = G(F_{R1}(I_i),\, p_j).$$
 #
 # We count the pairs of the training set. A target needs both hips and both
-# shoulders, so that its pose says something. (Market-1501 has 263,632 pairs
-# under this rule and 296,938 under the authors', which asks only for a pose
-# file; SPEC 15.)
+# shoulders, so that its pose says something; the source may lack them, so
+# there are more pairs than chapter 1's last exercise counts. (The authors ask
+# only for a pose file. On Market-1501 that gives 296,938 pairs; a whole torso
+# in both pictures would leave 263,632.)
 
 # %%
 pids = run.data.train["pid"]
@@ -197,14 +198,15 @@ convolutions = [a * b * 16 for a, b in zip(widths, widths[1:], strict=False)]
 prepare = sum(convolutions) + 2 * sum(widths[1:-1])
 total = sum(p.numel() for p in paper_g.parameters())
 print(f"prepare by hand: {prepare:,}")
-print(f"whole generator: {total:,}, as SPEC 4.2 says: {total == 34_198_464}")
+print(f"whole generator: {total:,}, as expected: {total == 34_198_464}")
 
 # %% [markdown]
 # One step without parameters stands before them in ours: every feature is
 # brought to mean 0 and variance 1, and the coordinates are spread to the same
-# order, with a missing joint in the middle. Concatenated raw, 50 coordinates
-# hardly move the first layer beside R1's features, and in short runs neither
-# the pose nor the colours reached the picture; try `standardise=False`.
+# order, with a missing joint in the middle. As they are, from 0 to 1, they
+# would hardly move the first layer beside R1's features, and in short runs
+# neither the pose nor the colours reached the picture; try
+# `standardise=False`.
 #
 # The run's own generator has the same layers at the profile's scale. Its
 # first map has the picture's own aspect, 4×2, so nothing is squeezed.
@@ -264,8 +266,7 @@ columns = ["variant", "picture", "real map", "classes", "parameters"]
 pd.DataFrame(made, columns=columns)
 
 # %% [markdown]
-# *Four discriminators.* The first three counts are those of SPEC 15:
-# 18,208,879, 13,490,287 and 22,927,471.
+# *Four discriminators, with their shapes and counts.*
 
 # %% [markdown]
 # ## Equation 3: the adversarial loss
@@ -521,7 +522,7 @@ print({name: value for name, value in settings.items() if name in shown})
 # ## Training
 #
 # Both players use Adam with $\beta = (0.5, 0.999)$. The learning rate stays
-# for half of the steps and then falls linearly to zero (SPEC 4.6).
+# for half of the steps and then falls linearly to zero.
 
 # %%
 progress = [0.0, 0.25, 0.5, 0.75, 1.0]
@@ -638,9 +639,9 @@ figure = plots.picture_grid(cells, columns=6, rows=names)
 # %% [markdown]
 # *Each column is one test person: the source picture, the pose asked for,
 # what $G$ drew, the truth, and the photograph that was really taken. Compare
-# the colours of upper and lower body with the source, legs and arms with the
-# pose. Nobody told $G$ the background: the best it can do there is an
-# average.*
+# upper and lower body with the source: light and dark follow it, strong
+# colours only faintly. Of the pose a blurred outline is left. Nobody told $G$
+# the background: the best it can do there is an average.*
 
 # %% [markdown]
 # ## How good, and compared with what?
@@ -755,9 +756,10 @@ print({n: round(v / sum(spread.values()), 2) for n, v in spread.items()})
 # %% [markdown]
 # The coordinates lie between 0 and 1, and most people stand upright in the
 # middle of the picture. So the pose is a small signal beside the feature, and
-# part of it only says which joints are missing. Concatenated raw, as in the
-# paper, it drowns: our first short trainings ended in a generator that
-# redrew everybody in one average pose. So $G$ standardises its inputs first.
+# part of it only says which joints are missing. Appended as it is, it drowns:
+# our first short trainings ended in a generator that redrew everybody in one
+# average pose. (The authors' code appends pixels up to 128, which drown the
+# feature instead: chapter 5.) So $G$ standardises its inputs first.
 # "Wrong pose" is the control that finds such things out.
 
 # %% [markdown]
@@ -834,8 +836,8 @@ figure = plots.picture_grid(cells, columns=k + 1, rows=names)
 
 # %% [markdown]
 # *Above: the $K$ poses. Below: two test people, each first as photographed
-# and then redrawn in every pose. Clothes stay with the row, poses with the
-# column.*
+# and then redrawn in every pose. Light and dark clothes stay with the row;
+# from column to column, in so short a run, only the outline moves a little.*
 
 # %% [markdown]
 # ## What is lost
@@ -861,9 +863,9 @@ pd.Series(kept, name="edges").round(2).to_frame()
 
 # %% [markdown]
 # *Strength of edges on the person, relative to the truth.* What identifies a
-# person to this method is what survives: colours, their order from head to
-# foot, lengths of sleeves and trousers, hair. Two people in the same colours
-# with different prints are one person to $G$.
+# person to this method is what survives: light and dark, part of the colour,
+# and their order from head to foot. Two people in the same colours with
+# different prints are one person to $G$.
 
 # %% [markdown]
 # The chapter leaves its numbers behind.
@@ -880,8 +882,9 @@ print(path.name)
 #
 # - $G$ paints a picture from a pooled feature and 50 numbers of pose; pairs
 #   of one identity are its only teacher.
-# - All losses have gradients of one kind, "said minus true": $\sigma(x)-t$,
-#   $y'-y$, $2(\hat I-I)/n$. Autograd agrees with them.
+# - Cross-entropies and the mean square have gradients of one kind, "said
+#   minus true": $\sigma(x)-t$, $y'-y$, $2(\hat I-I)/n$; L1 keeps only the
+#   sign. Autograd agrees with all of them.
 # - $G$'s adversarial loss is turned round so that it learns when $D$ is sure;
 #   targets above 1 belong to squares, never to cross-entropy.
 # - A drawing must be compared with an average, a copy, a wrong person and a

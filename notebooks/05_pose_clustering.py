@@ -82,7 +82,7 @@ print("missing became 0:", bool((vectors[gone] == 0).all()))
 # :class: note
 # The paper speaks of a pose vector and says no more. The authors' code holds
 # 50 numbers in *pixels* of a 64×128 picture, with 0 for a missing joint, and
-# feeds them to the generator as they are (SPEC 2). Pixels of up to 128 dwarf
+# feeds them to the generator as they are. Pixels of up to 128 dwarf
 # the image feature beside them, so we divide by width and height. Zero still
 # means missing in the vector, but nowhere else.
 # ````
@@ -122,7 +122,7 @@ plt.show()
 # The face is missing so often because people turn their back. The order of
 # the shoulders tells the facing: if the left shoulder lies to the image's
 # right, the person faces the camera. Within 8 of 64 pixels we call it a side
-# view (SPEC 2.2). On Market-1501 the shares are 54 % front, 41 % back and 5 %
+# view. On Market-1501 the shares are 54 % front, 41 % back and 5 %
 # side.
 
 # %% tags=["nbval-ignore-output"]
@@ -139,7 +139,7 @@ print(pd.Series(names).value_counts(normalize=True).round(2).to_string())
 # ## The torso rule
 #
 # Some poses are too broken to learn from. The rule of the pose-transfer
-# literature (SPEC 2.2) keeps a pose if both hips and both shoulders are
+# literature keeps a pose if both hips and both shoulders are
 # visible.
 
 # %%
@@ -200,7 +200,7 @@ faults = pd.DataFrame(
 faults.round(3)
 
 # %% [markdown]
-# SPEC 5 measured the same on the poses of Market-1501: 25 % of the centres'
+# We measured the same once on the poses of Market-1501: 25 % of the centres'
 # joints near the corner with zeros and none without; 18.9 % and 2.1 % of the
 # sampled joints outside.
 
@@ -270,7 +270,7 @@ plt.show()
 # The paper fits $K$ components ($K = 12$ in the final model) and says that the
 # poses "are randomly sampled". The authors' `gmm_pose.py` fits **25**
 # components and shows their `means_`; a student copy of the code uses 12
-# means (SPEC 5). We fit $K$ components and sample once per run, with a seed,
+# means. We fit $K$ components and sample once per run, with a seed,
 # because the set must be the same for query and gallery. `mode="means"` gives
 # the code's version.
 # ````
@@ -319,7 +319,7 @@ plt.show()
 # randomness (V-B). But its joint-wise K-means picks centres at random too
 # (IV-C2). For joint-wise GMM the code does more than the paper: it takes the
 # cluster of the *source's own* joint, samples there, blends 60 % of the
-# sample with 40 % of the source's joint, and drops six joints (SPEC 5). The
+# sample with 40 % of the source's joint, and drops six joints. The
 # result then depends on the picture, so it is no common set $P_K$. We do what
 # the paper says.
 # ````
@@ -452,7 +452,7 @@ print("silhouette takes two clusters:", best_k["silhouette"] == 2)
 
 # %% [markdown]
 # The silhouette finds the two lumps, front and back, and nothing finer: poses
-# are a continuum. The BIC pays $\tfrac12 \log M$ for each of thousands of
+# are a continuum. The BIC pays $\log M$ for each of thousands of
 # parameters, so on the few poses of the small synthetic world it stops early.
 #
 # ````{admonition} On real keypoints
