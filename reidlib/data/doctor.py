@@ -116,7 +116,9 @@ def _next(data: ReIDDataset) -> str:
     train = shlex.join([*reidlib, "train", "fusion", "--dataset", name, "--root", root])
     query = str(data.image_path(data.query["path"].iloc[0]))
     # Training prints where the extractor lies.
-    return f'{shlex.join([*reidlib, "search"])} "$({train})" {shlex.join([query, root])}'
+    return (
+        f'{shlex.join([*reidlib, "search"])} "$({train})" {shlex.join([query, root])}'
+    )
 
 
 def _broken(opened: Opened) -> str:

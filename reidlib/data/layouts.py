@@ -290,7 +290,8 @@ def _file(path: Path, start: str = "") -> Layout:
     target = path.with_suffix("")
     at, (name, what) = found[0] if found else ("", ("", "no data set known to reidlib"))
     place = target / at
-    holds = f"is a zip of {len(tree.names):,} entries with {what}"
+    files = sum(not name.endswith("/") for name in tree.names)
+    holds = f"is a zip of {files:,} files with {what}"
     return Layout(
         name,
         place,

@@ -94,16 +94,17 @@ def open_images(root: Path, paths: Iterable[str], *, remember: bool = True) -> O
     known = _read(book) if remember else {}
     entries: dict[str, Entry] = {}
     changed = []
+    remembered = 0
     for path in listed:
         size, time = _stamp(root / path)
         before = known.get(path)
         if before and before[:2] == (size, time):
             entries[path] = before
+            remembered += 1
         elif size == 0:
             entries[path] = (size, time, 0, 0, "0 bytes")
         else:
             changed.append((path, size, time))
-    remembered = len(entries)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

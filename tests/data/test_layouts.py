@@ -85,8 +85,8 @@ def test_a_missing_an_empty_and_an_unknown_folder_say_what_is_wrong(root):
     found = detect(root)
     assert found.advice == (
         f"{root} holds no data set known to reidlib (found: docs/, readme.txt); "
-        "expected bounding_box_train, campus, cuhk-03.mat, images_detected, a directory "
-        "for each person or a CSV of path,pid,camid."
+        "expected bounding_box_train, campus, cuhk-03.mat, images_detected, a "
+        "directory for each person or a CSV of path,pid,camid."
     )
     assert found.name == ""
     put(root, {"": ["a.jpg", "b.jpg", "c.png"]})
@@ -106,8 +106,8 @@ def test_one_or_two_levels_too_high_is_answered_with_the_right_folder(root):
     assert "is 2 levels too high" in detect(root.parent).advice
     put(root / "CUHK01", {"campus": ["0001001.png"]})
     assert detect(root).advice == (
-        f"{root} holds 2 data sets (CUHK01 in {root / 'CUHK01'}, Market-1501 in {below})"
-        "; give one of them."
+        f"{root} holds 2 data sets (CUHK01 in {root / 'CUHK01'}, "
+        f"Market-1501 in {below}); give one of them."
     )
 
 
@@ -188,8 +188,8 @@ def test_a_zip_is_named_and_its_command_unpacks_it(root, tmp_path):
     found = detect(packed)
     place = tmp_path / "my data" / "Market-1501-v15.09.15"
     assert (found.name, found.root) == ("market1501", place)
-    assert "entries with Market-1501; unpack it and give" in found.advice
-    assert detect(tmp_path).root == detect(tmp_path).root  # the zip beside a/b
+    assert "is a zip of 5 files with Market-1501; unpack it and give" in found.advice
+    assert detect(tmp_path).root == place  # the folder that holds the zip
     unpack, then = found.command.split(" && ")
     words = shlex.split(unpack)
     subprocess.run(["python", *words[1:]], check=True)
