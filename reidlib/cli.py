@@ -56,8 +56,7 @@ class Doctor:
                 f"doctor {self.name} ROOT."
             )
         report = check(name, root, every_image=not self.quick)
-        found = report.as_dict()
-        print(json.dumps(found, ensure_ascii=False) if self.json else report)
+        print(json.dumps(report.as_dict()) if self.json else report)
         return 0 if report.usable else 1
 
 

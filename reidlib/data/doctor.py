@@ -53,12 +53,12 @@ def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
     opened = open_images(root, paths[::step], remember=every_image)
     problems, notes = _matches(data)
     counts = {
-        split: _count(table) for split, table in data.splits.items() if len(table)
+        split: _count(data, table) for split, table in data.splits.items() if len(table)
     }
     known = PUBLISHED.get(name, {})
     if "all" in known or (known and data.protocol == "holdout"):
-        counts["all"] = _count(images.drop_duplicates("path"))
-    notes += _compare(data, counts) + _incomplete(data)
+        counts["all"] = _count(data, images.drop_duplicates("path"))
+    notes += [*getattr(data, "notes", ()), *_compare(data, counts), *_incomplete(data)]
     if layout.name and layout.name != name:
         notes.append(
             f"this looks like {layout.what}; if it is: {layout.command or layout.root}"
@@ -130,9 +130,10 @@ def _broken(opened: Opened) -> str:
     )
 
 
-def _count(table: pd.DataFrame) -> tuple[int, int, int]:
+def _count(data: ReIDDataset, table: pd.DataFrame) -> tuple[int, int, int]:
     people = table["pid"][table["pid"] > 0]
-    return len(table), people.nunique(), table["camid"].nunique()
+    cameras = table["camid"].nunique() if getattr(data, "has_cameras", True) else 0
+    return len(table), people.nunique(), cameras
 
 
 def _matches(data: ReIDDataset) -> tuple[list[str], list[str]]:
@@ -145,12 +146,7 @@ def _matches(data: ReIDDataset) -> tuple[list[str], list[str]]:
     other = pairs[pairs["camid_x"] != pairs["camid_y"]]
     found = len(other[["pid", "camid_x"]].drop_duplicates())
     asked = len(data.query[["pid", "camid"]].drop_duplicates())
-    if len(cameras) == 1 and data.name == "folder":
-        notes.append(
-            "no cameras: pictures of one person count as matches wherever they were "
-            "taken, which is easier than finding a person in another camera."
-        )
-    elif len(cameras) == 1:
+    if len(cameras) == 1:
         problems.append(
             "all images come from one camera, and the protocol looks for a person in "
             "another; add images of a second camera."
@@ -214,7 +210,8 @@ def _incomplete(data: ReIDDataset) -> list[str]:
         notes.append("no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN.")
         return notes
     asked = pd.concat([data.splits[split] for split in _SEARCHED])["path"]
-    without = ~asked.str.rpartition("/")[2].isin(data.poses.keys())
+    names = asked.str.rpartition("/")[2]  # poses go by name, or by path
+    without = ~(names.isin(data.poses.keys()) | asked.isin(data.poses.keys()))
     if without.any():
         notes.append(
             f"{without.sum():,} of {len(asked):,} images of train, query and gallery "

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import BadZipFile
 
 from reidlib.data.market import EXTENSIONS, LAYOUT, parse_name
+from reidlib.data.trees import Tree, ZipTree, join
 from reidlib.pose.files import first_few
 
 PYTHON = ".venv/bin/python"
@@ -62,82 +63,26 @@ def doctor_command(name: str, root: Path) -> str:
     return shlex.join(words)
 
 
-class _Tree:
-    """Names of folders and files below a place on disk."""
-
-    def __init__(self, place: Path) -> None:
-        self.place = place
-
-    def look(self, at: str = "") -> tuple[list[str], list[str]]:
-        """Names of the folders and of the files directly in one folder, sorted."""
-        folders: list[str] = []
-        files: list[str] = []
-        try:
-            with os.scandir(self.place / at) as entries:
-                for entry in entries:
-                    if not entry.name.startswith((".", "__MACOSX")):
-                        (folders if entry.is_dir() else files).append(entry.name)
-        except PermissionError:
-            return [], []
-        return sorted(folders), sorted(files)
-
-    def head(self, path: str) -> str:
-        """The first line of a text file."""
-        with (self.place / path).open(encoding="utf-8-sig", errors="replace") as file:
-            return file.readline(4096)
-
-
-class _ZipTree(_Tree):
-    """The same of a zip's list of names; nothing is unpacked."""
-
-    def __init__(self, place: Path) -> None:
-        super().__init__(place)
-        self.inside: dict[str, tuple[set[str], set[str]]] = {"": (set(), set())}
-        with ZipFile(place) as archive:
-            self.names = [n for n in archive.namelist() if "__MACOSX" not in n]
-        for name in self.names:
-            at = ""
-            *folders, file = name.split("/")
-            for folder in folders:
-                self.inside[at][0].add(folder)
-                at = _join(at, folder)
-                self.inside.setdefault(at, (set(), set()))
-            if file:
-                self.inside[at][1].add(file)
-
-    def look(self, at: str = "") -> tuple[list[str], list[str]]:
-        folders, files = self.inside.get(at, (set(), set()))
-        return sorted(folders), sorted(files)
-
-    def head(self, path: str) -> str:
-        with ZipFile(self.place) as archive, archive.open(path) as file:
-            return file.readline(4096).decode("utf-8-sig", errors="replace")
-
-
-def _join(at: str, name: str) -> str:
-    return f"{at}/{name}" if at else name
-
-
 def _pictures(files: list[str]) -> list[str]:
     return [name for name in files if name.lower().endswith(EXTENSIONS)]
 
 
-def _data_set(tree: _Tree, at: str) -> Hit | None:
+def _data_set(tree: Tree, at: str) -> Hit | None:
     """The data set that a folder is the root of."""
     folders, files = tree.look(at)
     if _TRAIN in folders:
         if "world.json" in files:
             return "synthetic", "a synthetic world"
-        return _market_or_duke(_pictures(tree.look(_join(at, _TRAIN))[1]))
+        return _market_or_duke(_pictures(tree.look(join(at, _TRAIN))[1]))
     if "campus" in folders:
-        pictures = tree.look(_join(at, "campus"))[1]
+        pictures = tree.look(join(at, "campus"))[1]
         if any(_CUHK01.match(name) for name in pictures):
             return "cuhk01", "CUHK01"
     if "cuhk-03.mat" in files or {"images_detected", "images_labeled"} & set(folders):
         return "cuhk03", "CUHK03"
     tables = [name for name in files if name.lower().endswith(".csv")]
     for table in tables[:_MOST]:
-        columns = tree.head(_join(at, table)).strip().split(",")
+        columns = tree.head(join(at, table)).strip().split(",")
         if {"path", "pid"} <= {column.strip() for column in columns}:
             return "folder", f"a folder of pictures with {table}"
     return None
@@ -155,16 +100,16 @@ def _market_or_duke(names: list[str]) -> Hit:
     return "market1501", "Market-1501" if form["market"] else "Market-1501's layout"
 
 
-def _people(tree: _Tree, at: str) -> Hit | None:
+def _people(tree: Tree, at: str) -> Hit | None:
     """A directory for each person, with pictures in it."""
     folders = [name for name in tree.look(at)[0] if name not in _NOBODY]
     some = folders[:20]
-    if len(some) > 1 and all(_pictures(tree.look(_join(at, n))[1]) for n in some):
+    if len(some) > 1 and all(_pictures(tree.look(join(at, n))[1]) for n in some):
         return "folder", f"a folder of {len(folders):,} directories, one for a person"
     return None
 
 
-def _tool(tree: _Tree, at: str = "") -> Hit | None:
+def _tool(tree: Tree, at: str = "") -> Hit | None:
     """A copy that another tool re-arranged: its name, and what to make of it."""
     folders, files = tree.look(at)
     if "images" in folders and "meta.json" in files:
@@ -175,8 +120,8 @@ def _tool(tree: _Tree, at: str = "") -> Hit | None:
         )
     if at == "" and "pytorch" in folders and _tool(tree, "pytorch"):
         return _tool(tree, "pytorch")
-    if "train_all" in folders and _people(tree, _join(at, "train_all")):
-        part = tree.place / _join(at, "train_all")
+    if "train_all" in folders and _people(tree, join(at, "train_all")):
+        part = tree.place / join(at, "train_all")
         return (
             "layumi's copy (a directory for each person in train_all, query, gallery)",
             "the protocol needs the original folder with bounding_box_train, query "
@@ -186,12 +131,12 @@ def _tool(tree: _Tree, at: str = "") -> Hit | None:
 
 
 def _below(
-    tree: _Tree, kind: Callable[[_Tree, str], Hit | None], levels: int = 2
+    tree: Tree, kind: Callable[[Tree, str], Hit | None], levels: int = 2
 ) -> list[tuple[str, Hit]]:
     """Every data set on the nearest level below that has one."""
     level = [""]
     for _ in range(levels):
-        level = [_join(at, name) for at in level for name in tree.look(at)[0]][:_MOST]
+        level = [join(at, name) for at in level for name in tree.look(at)[0]][:_MOST]
         found = [(at, hit) for at in level if (hit := kind(tree, at))]
         if found:
             return found
@@ -217,7 +162,9 @@ def detect(root: str | Path) -> Layout:
         return _unknown(root, f"{root} does not exist; check its spelling.")
     if root.is_file():
         return _file(root)
-    tree = _Tree(root)
+    if not os.access(root, os.R_OK | os.X_OK):
+        return _unknown(root, f"{root} may not be read; change its permissions.")
+    tree = Tree(root)
     folders, files = tree.look()
     if not folders and not files:
         return _unknown(root, f"{root} is empty; put the data set's files into it.")
@@ -228,12 +175,17 @@ def detect(root: str | Path) -> Layout:
     if found := _below(tree, _data_set):
         return _near(root, is_tool, [(root / at, hit) for at, hit in found])
     for above in root.absolute().parents[:2]:
-        if hit := _data_set(_Tree(above), ""):
+        if hit := _data_set(Tree(above), ""):
             return _near(root, is_tool, [(above, hit)])
-    for at in ("", *folders):
-        for name in tree.look(at)[1]:
-            if name.lower().endswith((".zip", *_ARCHIVES)):
-                return _file(root / at / name, is_tool)
+    packed = [
+        root / at / name
+        for at in ("", *folders)
+        for name in tree.look(at)[1]
+        if name.lower().endswith((".zip", *_ARCHIVES))
+    ]
+    if packed:
+        many = f"{root} holds {len(packed):,} archives, the first: "
+        return _file(packed[0], is_tool + (many if len(packed) > 1 else ""))
     if tool:
         return _unknown(root, is_tool + tool[1], tool[0])
     if hit := _people(tree, ""):
@@ -241,7 +193,7 @@ def detect(root: str | Path) -> Layout:
     if found := _below(tree, _people, 1):
         return _near(root, "", [(root / at, hit) for at, hit in found])
     above = root.absolute().parent
-    if _pictures(files) and (hit := _people(_Tree(above), "")):
+    if _pictures(files) and (hit := _people(Tree(above), "")):
         return _near(root, "", [(above, hit)])
     return _unlabelled(root, folders, files)
 
@@ -279,7 +231,7 @@ def _file(path: Path, start: str = "") -> Layout:
         advice = f"{path} is a file; give the folder that holds it."
         return Layout(here.name, here.root, here.what, advice, here.command)
     try:
-        tree = _ZipTree(path)
+        tree = ZipTree(path)
     except (BadZipFile, OSError) as fault:
         advice = f"{path} is no whole zip file ({fault}); download it again."
         return _unknown(path, advice, "a broken archive")

@@ -122,7 +122,7 @@ def open_images(root: Path, paths: Iterable[str], *, remember: bool = True) -> O
 
 
 def _digest(root: Path) -> str:
-    return hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
+    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -110,7 +110,8 @@ class Report:
         mend = "mend the problems, then run the next command"
         lines.append("  usable" if self.usable else f"  not usable: {mend}")
         lines.append(f"  next: {self.next_command}")
-        return "\n".join(lines)
+        # Names of files need not be text; what cannot be printed becomes "?".
+        return "\n".join(lines).encode("utf-8", "replace").decode()
 
     def as_dict(self) -> dict[str, Any]:
         """The report for scripts, of what JSON can hold; `doctor --json` prints it.

@@ -5,8 +5,8 @@ import json
 import os
 import shlex
 import shutil
-import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +16,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from reidlib.cli import main
-from reidlib.data import check, opened
-from reidlib.data.opened import open_images
+from reidlib.data import check, load_dataset, opened
+from reidlib.data.doctor import _next
 from reidlib.pose import write_openpose
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -225,76 +225,6 @@ def test_a_zip_is_named_with_the_command_that_unpacks_it(market, tmp_path, capsy
     assert "next: .venv/bin/python -m zipfile -e" in shown
 
 
-def test_only_changed_files_are_opened_again(market, query, monkeypatch):
-    looked: list[str] = []
-
-    def spy(path: Path) -> tuple[int, int, str]:
-        looked.append(path.name)
-        return true(path)
-
-    true = opened.fault_of
-    monkeypatch.setattr(opened, "fault_of", spy)
-    for expected in (8, 0):
-        looked.clear()
-        report = check("market1501", market, every_image=True)
-        assert (len(looked), report.remembered) == (expected, 8 - expected)
-    query.write_bytes(b"broken")
-    assert not check("market1501", market, every_image=True).usable
-    assert looked == [query.name]
-    query.write_bytes(picture())
-    assert check("market1501", market, every_image=True).usable
-    looked.clear()
-    os.utime(query, ns=(1, 1))  # the same bytes, another time
-    check("market1501", market, every_image=True)
-    assert looked == [query.name]
-
-
-def test_what_is_remembered_survives_damage_and_an_unwritable_folder(
-    market, own_cache, monkeypatch, caplog
-):
-    paths = ["query/0001_c1s1_001051_00.jpg"]
-    assert open_images(market, paths).remembered == 0
-    (book,) = (own_cache / "doctor").iterdir()
-    whole = json.loads(book.read_text())
-    for damage in (b"", b"[1]", b'{"version": 1}', b'{"files": {}}'):
-        book.write_bytes(damage)
-        assert open_images(market, paths).remembered == 0
-    for rows in ([1], {paths[0]: [1, 2]}, {paths[0]: 5}):
-        book.write_text(json.dumps(whole | {"files": rows}))
-        assert open_images(market, paths).remembered == 0
-    book.write_text(json.dumps(whole | {"version": "of another Pillow"}))
-    assert open_images(market, paths).remembered == 0
-    assert open_images(market, paths).remembered == 1
-    monkeypatch.setattr(opened, "cache_folder", lambda: market / paths[0])
-    assert not open_images(market, paths).faults
-    assert "what was opened is not remembered" in caplog.text
-
-
-def test_what_was_opened_before_an_interruption_is_kept(market, monkeypatch):
-    paths = [f"query/{path.name}" for path in sorted((market / "query").iterdir())]
-
-    def stop(path: Path) -> tuple[int, int, str]:
-        if path.name.startswith("0003"):
-            raise KeyboardInterrupt
-        return 8, 16, ""
-
-    with monkeypatch.context() as patch:
-        patch.setattr(opened, "fault_of", stop)
-        with pytest.raises(KeyboardInterrupt):
-            open_images(market, paths)
-    assert open_images(market, paths).remembered == 1
-
-
-def test_the_cache_lies_where_the_system_keeps_such_files(monkeypatch, tmp_path):
-    monkeypatch.undo()  # of the fixture
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setitem(sys.modules, "platformdirs", None)
-    assert opened.cache_folder() == tmp_path / "reidlib"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert opened.cache_folder() == tmp_path / ".cache" / "reidlib"
-
-
 def test_a_quick_look_writes_nothing_down(market, own_cache):
     assert check("market1501", market).opened == 8
     assert not list(own_cache.iterdir())
@@ -371,3 +301,21 @@ def test_the_training_half_alone_is_held_against_its_own_counts(market):
     assert (
         "missing: query, bounding_box_test; the published protocol needs this."
     ) in report.notes
+
+
+def test_a_name_that_is_not_text_can_be_printed(tmp_path, capsys):
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    assert main(["doctor", str(tmp_path)]) == 1
+    assert "(found: caf?/)" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["usable"] is False
+
+
+def test_own_pictures_lead_to_keypoints_and_then_to_a_rank_list(market):
+    data = replace(load_dataset("market1501", market), name="folder")
+    start = ".venv/bin/python -m reidlib"
+    assert _next(data) == f"{start} poses detect '{market}'"
+    seen = replace(data, poses={"0002_c1s1_000451_03.jpg": BODY})
+    train = f"{start} train fusion --dataset folder --root '{market}'"
+    query = market / data.query["path"][0]
+    assert _next(seen) == f"{start} search \"$({train})\" '{query}' '{market}'"

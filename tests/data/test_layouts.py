@@ -1,5 +1,6 @@
 """What the doctor makes of a folder, from the names in it alone."""
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -243,3 +244,26 @@ def test_pictures_outside_of_their_folder_get_one(root, picture, name, folder):
     subprocess.run(link, check=True)
     assert detect(found.root).name == name
     assert detect(found.root).advice == ""
+
+
+def test_a_zip_with_a_damaged_table_and_a_folder_of_two_zips(root, tmp_path):
+    put(root, {"campus": ["0001001.png"]})
+    (root / "a.csv").write_text("path,pid\n" * 50)
+    packed = Path(shutil.make_archive(str(tmp_path / "p"), "zip", root))
+    content = bytearray(packed.read_bytes())
+    at = content.index(b"a.csv") + 5
+    content[at : at + 8] = bytes(8)
+    packed.write_bytes(content)
+    assert detect(packed).name == "cuhk01"
+    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "q.zip").write_bytes(content)
+    assert detect(tmp_path).advice.startswith(
+        f"{tmp_path} holds 2 archives, the first: {packed} is a zip of 2 files"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to the superuser")
+def test_a_folder_closed_to_the_user_is_not_called_empty(root):
+    put(root, MARKET).chmod(0)
+    assert detect(root).advice == f"{root} may not be read; change its permissions."
+    root.chmod(0o700)
