@@ -50,7 +50,7 @@ def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
         return _not_loaded(name, root, layout, str(fault))
     paths = images["path"].tolist()
     step = 1 if every_image else max(1, len(paths) // _SAMPLE)
-    opened = open_images(root, paths[::step], remember=every_image)
+    opened = open_images(data.root, paths[::step], remember=every_image)
     problems, notes = _matches(data)
     counts = {
         split: _count(data, table) for split, table in data.splits.items() if len(table)
@@ -81,7 +81,7 @@ def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
         (some, float(torso_valid(poses).mean())),
         tuple(problems),
         tuple(notes),
-        again if problems else _next(data),
+        again if problems else _next(data, root),
         (int((pids > 0).sum()), int((pids == 0).sum()), int((pids < 0).sum())),
         layout.what,
         len(opened.sizes) + len(opened.faults),
@@ -104,21 +104,22 @@ def _not_loaded(name: str, root: Path, layout: Layout, fault: str) -> Report:
     )
 
 
-def _next(data: ReIDDataset) -> str:
-    """The command that uses the data set; for one's own pictures, up to a rank list."""
-    name, root = data.name, str(data.root)
+def _next(data: ReIDDataset, given: Path) -> str:
+    """The command that uses the data set; for one's own pictures, up to a rank list.
+
+    What was given may be a table in the data set's root.
+    """
+    name, root = data.name, str(given)
     if name != "folder":
         words = [".venv/bin/papermill", "notebooks/01_data.ipynb", "out.ipynb"]
         return shlex.join([*words, "-r", "dataset", name, "-r", "root", root])
     reidlib = [PYTHON, "-m", "reidlib"]
     if not data.poses:
-        return shlex.join([*reidlib, "poses", "detect", root])
+        return shlex.join([*reidlib, "poses", "detect", str(data.root)])
     train = shlex.join([*reidlib, "train", "fusion", "--dataset", name, "--root", root])
     query = str(data.image_path(data.query["path"].iloc[0]))
     # Training prints where the extractor lies.
-    return (
-        f'{shlex.join([*reidlib, "search"])} "$({train})" {shlex.join([query, root])}'
-    )
+    return f'{shlex.join([*reidlib, "search"])} "$({train})" {shlex.join([query, str(data.root)])}'
 
 
 def _broken(opened: Opened) -> str:

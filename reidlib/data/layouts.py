@@ -82,10 +82,15 @@ def _data_set(tree: Tree, at: str) -> Hit | None:
         return "cuhk03", "CUHK03"
     tables = [name for name in files if name.lower().endswith(".csv")]
     for table in tables[:_MOST]:
-        columns = tree.head(join(at, table)).strip().split(",")
-        if {"path", "pid"} <= {column.strip() for column in columns}:
+        if _lists_people(tree, join(at, table)):
             return "folder", f"a folder of pictures with {table}"
     return None
+
+
+def _lists_people(tree: Tree, table: str) -> bool:
+    """Whether a CSV has the columns path and pid."""
+    columns = tree.head(table).lower().split(",")
+    return {"path", "pid"} <= {column.strip() for column in columns}
 
 
 def _market_or_duke(names: list[str]) -> Hit:
@@ -226,6 +231,9 @@ def _file(path: Path, start: str = "") -> Layout:
     if path.name.lower().endswith(_ARCHIVES):
         advice = f"{start}{path} is still packed; unpack it and give the folder."
         return _unknown(path, advice, "an archive")
+    if path.suffix.lower() == ".csv" and _lists_people(Tree(path.parent), path.name):
+        what = "a table of pictures"
+        return Layout("folder", path, what, command=doctor_command("folder", path))
     if path.suffix.lower() != ".zip":
         here = detect(path.parent)
         advice = f"{path} is a file; give the folder that holds it."

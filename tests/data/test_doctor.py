@@ -314,8 +314,8 @@ def test_a_name_that_is_not_text_can_be_printed(tmp_path, capsys):
 def test_own_pictures_lead_to_keypoints_and_then_to_a_rank_list(market):
     data = replace(load_dataset("market1501", market), name="folder")
     start = ".venv/bin/python -m reidlib"
-    assert _next(data) == f"{start} poses detect '{market}'"
+    assert _next(data, market) == f"{start} poses detect '{market}'"
     seen = replace(data, poses={"0002_c1s1_000451_03.jpg": BODY})
     train = f"{start} train fusion --dataset folder --root '{market}'"
     query = market / data.query["path"][0]
-    assert _next(seen) == f"{start} search \"$({train})\" '{query}' '{market}'"
+    assert _next(seen, market) == f"{start} search \"$({train})\" '{query}' '{market}'"

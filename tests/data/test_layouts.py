@@ -74,6 +74,9 @@ def test_a_table_of_paths_and_people_is_a_folder(root):
     assert detect(root).name == ""
     (root / "people.csv").write_text("path, pid,camid\npictures/a.jpg,1,1\n")
     assert detect(root).what == "a folder of pictures with people.csv"
+    table = detect(root / "people.csv")
+    assert (table.name, table.root, table.advice) == ("folder", root / "people.csv", "")
+    assert detect(root / "notes.csv").advice.endswith("give the folder that holds it.")
 
 
 def test_a_missing_an_empty_and_an_unknown_folder_say_what_is_wrong(root):
