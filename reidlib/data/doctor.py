@@ -117,9 +117,10 @@ def _next(data: ReIDDataset, given: Path) -> str:
     if not data.poses:
         return shlex.join([*reidlib, "poses", "detect", str(data.root)])
     train = shlex.join([*reidlib, "train", "fusion", "--dataset", name, "--root", root])
-    query = str(data.image_path(data.query["path"].iloc[0]))
+    pictures = [str(data.image_path(data.query["path"].iloc[0])), str(data.root)]
+    search = shlex.join([*reidlib, "search"])
     # Training prints where the extractor lies.
-    return f'{shlex.join([*reidlib, "search"])} "$({train})" {shlex.join([query, str(data.root)])}'
+    return f'{search} "$({train})" {shlex.join(pictures)}'
 
 
 def _broken(opened: Opened) -> str:
@@ -203,14 +204,14 @@ def _compare(data: ReIDDataset, counts: dict[str, tuple[int, int, int]]) -> list
 def _incomplete(data: ReIDDataset) -> list[str]:
     """Notes about keypoints and protocol files that are not here."""
     notes = []
-    for files, use in PROTOCOL_FILES.get(data.name, {}).items():
-        gone = [file for file in files if not (data.root / file).exists()]
-        if gone:
-            notes.append(f"missing: {', '.join(gone)}; {use} needs this.")
+    for use, files in PROTOCOL_FILES.get(data.name, {}).items():
+        if not any((data.root / file).exists() for file in files):
+            notes.append(f"missing: {files[0]}, for {use}.")
     if not data.poses:
         notes.append("no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN.")
         return notes
-    asked = pd.concat([data.splits[split] for split in _SEARCHED])["path"]
+    searched = pd.concat([data.splits[split] for split in _SEARCHED])
+    asked = searched["path"].drop_duplicates()
     names = asked.str.rpartition("/")[2]  # poses go by name, or by path
     without = ~(names.isin(data.poses.keys()) | asked.isin(data.poses.keys()))
     if without.any():

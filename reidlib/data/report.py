@@ -24,19 +24,23 @@ PUBLISHED = {
 PUBLISHED_GALLERY = {"market1501": (13_115, 2_798, 3_819)}  # good, distractors, junk
 CAMERAS = {"market1501": 6, "dukemtmc": 8, "cuhk01": 2}
 
-# Files and folders that a protocol needs beside the images to learn from.
-_SEARCH = ("query", "bounding_box_test")
+# What needs which files or folders beside the images to learn from; of several, one.
 _NEW = "cuhk03_new_protocol_config"
-PROTOCOL_FILES: dict[str, dict[tuple[str, ...], str]] = {
-    "market1501": {
-        _SEARCH: "the published protocol",
-        ("gt_bbox",): "multi-query evaluation",
-    },
-    "dukemtmc": {_SEARCH: "the published protocol"},
+_MARKET = {
+    "the published protocol's queries": ("query",),
+    "the published protocol's gallery": ("bounding_box_test",),
+}
+PROTOCOL_FILES: dict[str, dict[str, tuple[str, ...]]] = {
+    "market1501": {**_MARKET, "multi-query evaluation": ("gt_bbox",)},
+    "dukemtmc": _MARKET,
     "cuhk03": {
-        ("cuhk-03.mat",): "the classic protocol with its 20 splits",
-        (f"{_NEW}_detected.mat",): "the 767/700 protocol on detected boxes",
-        (f"{_NEW}_labeled.mat",): "the 767/700 protocol on labelled boxes",
+        "the classic protocol with its 20 splits": (
+            "cuhk-03.mat",
+            "cuhk03_release/cuhk-03.mat",
+            "testsets.json",
+        ),
+        "the 767/700 protocol on detected boxes": (f"{_NEW}_detected.mat",),
+        "the 767/700 protocol on labelled boxes": (f"{_NEW}_labeled.mat",),
     },
 }
 

@@ -269,7 +269,7 @@ def test_json_has_the_keys_that_scripts_read(market, query, capsys):
 
 def test_missing_protocol_files_cameras_and_keypoints_are_noted(market):
     notes = check("market1501", market).notes
-    assert "missing: gt_bbox; multi-query evaluation needs this." in notes
+    assert "missing: gt_bbox, for multi-query evaluation." in notes
     assert "there are 5 cameras, published are 6." in notes
     assert any(note.startswith("no keypoints: ") for note in notes)
     (market / "keypoints").mkdir()
@@ -298,9 +298,11 @@ def test_the_training_half_alone_is_held_against_its_own_counts(market):
     report = check("market1501", market)
     assert report.counts["all"] == (2, 2, 2)
     assert report.published == {"all": (12_936, 751)}
-    assert (
-        "missing: query, bounding_box_test; the published protocol needs this."
-    ) in report.notes
+    assert [note for note in report.notes if note.startswith("missing")] == [
+        "missing: query, for the published protocol's queries.",
+        "missing: bounding_box_test, for the published protocol's gallery.",
+        "missing: gt_bbox, for multi-query evaluation.",
+    ]
 
 
 def test_a_name_that_is_not_text_can_be_printed(tmp_path, capsys):
