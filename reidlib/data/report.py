@@ -26,7 +26,7 @@ CAMERAS = {"market1501": 6, "dukemtmc": 8, "cuhk01": 2}
 
 # What needs which files or folders beside the images to learn from; of several, one.
 _NEW = "cuhk03_new_protocol_config"
-_MARKET = {
+_MARKET: dict[str, tuple[str, ...]] = {
     "the published protocol's queries": ("query",),
     "the published protocol's gallery": ("bounding_box_test",),
 }
