@@ -17,7 +17,8 @@ from torch import Tensor
 
 from reidlib import runs, stages
 from reidlib.data import check, read_images
-from reidlib.errors import ReIDDataError, ReIDError
+from reidlib.data.datasets import NAMES
+from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
@@ -30,15 +31,32 @@ PICTURES = {".jpg", ".jpeg", ".png"}
 
 @dataclass(frozen=True)
 class Doctor:
-    """Compare a folder with what the data set should hold."""
+    """Compare a folder with what the data set should hold.
+
+    Attributes:
+        name: of the data set; or the folder alone, whose layout then tells the name.
+        root: its folder.
+        quick: open a sample of the images instead of all.
+        json: print one JSON object, whose keys `Report.as_dict` documents.
+    """
 
     name: tyro.conf.Positional[str]
-    root: tyro.conf.Positional[Path]
+    root: tyro.conf.Positional[Path | None] = None
+    quick: bool = False
+    json: bool = False
 
     def run(self) -> int:
         """Print the report; 1 if the data set cannot be used."""
-        report = check(self.name, self.root)
-        print(report)
+        name, root = (
+            ("", Path(self.name)) if self.root is None else (self.name, self.root)
+        )
+        if not name and self.name in NAMES and not root.exists():
+            raise ReIDConfigError(
+                f"{self.name} is a data set, and its folder is not given; write "
+                f"doctor {self.name} ROOT."
+            )
+        report = check(name, root, every_image=not self.quick)
+        print(json.dumps(report.as_dict()) if self.json else report)
         return 0 if report.usable else 1
 
 

@@ -209,7 +209,7 @@ def test_the_digest_sees_names_sizes_and_keypoints(market):
     assert third == hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def test_the_doctor_reports_faults_and_raises_none(market, tmp_path):
+def test_the_doctor_reports_faults_and_raises_none(market, tmp_path, own_cache):
     report = check("market1501", market)
     assert report.usable
     assert report.counts["gallery"] == (4, 2, 3)
@@ -218,7 +218,8 @@ def test_the_doctor_reports_faults_and_raises_none(market, tmp_path):
     (market / "query" / "0003_c4s6_015641_00.jpg").write_bytes(b"no picture")
     report = check("market1501", market, every_image=True)
     assert "1 of 9 images cannot be read" in report.problems[0]
-    assert str(report).endswith("next: mend the problems, then run doctor again")
+    again = f"next: .venv/bin/python -m reidlib doctor market1501 {market}"
+    assert str(report).endswith(again)
     assert not check("market1501", tmp_path / "none").usable
 
 
