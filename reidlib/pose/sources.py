@@ -171,7 +171,9 @@ def as_poses(values: Any, source: str | Path) -> Floats:
             "float32."
         )
     with np.errstate(over="ignore"):
-        numbers = values.astype(np.float32).reshape(len(values), 25, -1)
+        numbers = values.astype(np.float32).reshape(
+            -1, 25, 3 if shape[2:] == (3,) else 2
+        )
     if np.isinf(numbers).any():
         raise ReIDDataError(f"{source}: holds infinity; write 0 for a missing joint.")
     xy = numbers[..., :2]
@@ -204,10 +206,10 @@ def _load(path: Path) -> tuple[Any, list[str] | None]:
         with loaded:
             content = {key: loaded[key] for key in loaded.files}
     except Exception as fault:  # NumPy raises a dozen kinds over a damaged file
+        kind, line = type(fault).__name__, str(fault).partition("\n")[0]
         raise ReIDDataError(
-            f"{path}: not a whole .npy or .npz file of numbers "
-            f"({type(fault).__name__}: {first_few(str(fault).splitlines(), 1)}); save it "
-            "again with numpy.save, names as text."
+            f"{path}: not a whole .npy or .npz file of numbers ({kind}: {line}); save "
+            "it again with numpy.save, names as text."
         ) from fault
     names = content.pop("names", None)
     if len(content) != 1:
