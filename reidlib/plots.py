@@ -139,7 +139,7 @@ def paint_pose(
     """
     picture = Image.fromarray(image)
     brush = ImageDraw.Draw(picture)
-    width = max(1, len(image) // 80)
+    width = max(1, len(image) // 64)
     for ends, colour in _limbs(pose, skeleton):
         # Pillow counts from the middle of a pixel.
         brush.line((ends - 0.5).ravel().tolist(), fill=colour, width=width)
