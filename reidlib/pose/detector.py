@@ -8,7 +8,6 @@ pictures of one batch may have any sizes.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from reidlib.pose.skeletons import Floats, convert, empty_pose, torso_valid
 WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
 PICTURES = (".jpg", ".jpeg", ".png")
 _REPEATED = "gt_bbox"  # Market-1501 keeps its queries there too, under the same names
+_PEOPLE = 8  # looked at in each picture; torchvision's 100 cost time, one is kept
 _EVEN = 2.0  # score of a joint drawn or not; Detectron's vis.py has kp_thresh=2
 
 
@@ -80,7 +80,12 @@ def load_detector(
         raise ReIDConfigError(f"height={height} is too small to see joints: use 512.")
     backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None)
     network = KeypointRCNN(
-        backbone, num_classes=2, num_keypoints=17, min_size=height, max_size=height
+        backbone,
+        num_classes=2,
+        num_keypoints=17,
+        min_size=height,
+        max_size=height,
+        box_detections_per_img=_PEOPLE,
     )
     try:
         network.load_state_dict(_weights(weights))
@@ -152,7 +157,7 @@ def keypoint_files(root: str | Path, out: str | Path | None = None) -> dict[Path
             found.setdefault(out / f"{path.stem}_keypoints.json", []).append(path)
     if not found:
         raise ReIDDataError(f"{root}: no .jpg or .png picture in it or below it.")
-    # The last one is in gt_bbox only if no other folder has the picture.
+    # Of two pictures with one name, the one in gt_bbox comes last and is passed over.
     once = {key: sorted(same, key=_is_repeated) for key, same in found.items()}
     twice = [
         str(same[1].relative_to(root))
@@ -183,7 +188,8 @@ def detect_poses(
     """Write a BODY_25 keypoint file for each picture that has none yet.
 
     Every file is written in one step, so a run that was cut off goes on where it
-    stopped. A picture without a person gets a file without people.
+    stopped and ends the same, as long as `files` and `batch` are the
+    same. A picture without a person gets a file without people.
 
     Args:
         files: keypoint file to picture, from `keypoint_files`.
@@ -199,27 +205,32 @@ def detect_poses(
     """
     if batch < 1:
         raise ReIDConfigError(f"batch={batch} holds no picture: use 1 or more.")
-    todo = [(file, picture) for file, picture in files.items() if not file.exists()]
-    for folder in {file.parent for file, _ in todo}:
+    listed = list(files.items())
+    new = {file for file in files if not file.exists()}
+    for folder in {file.parent for file in new}:
         folder.mkdir(parents=True, exist_ok=True)
+    # The same pictures share a batch in every run: a batch is padded to its largest.
+    parts = [listed[start : start + batch] for start in range(0, len(listed), batch)]
+    todo = [part for part in parts if any(file in new for file, _ in part)]
     faults: list[str] = []
-    bar = tqdm(todo, "detecting poses", mininterval=2)
-    readable = _readable(bar, faults)
-    while part := list(islice(readable, batch)):
-        images = [image.to(device) for _, image in part]
+    for part in tqdm(todo, "detecting poses", unit="batch", mininterval=2):
+        images = dict(_readable(part, faults))
+        if not images.keys() & new:
+            continue
         with torch.inference_mode():
-            answers = network(images)
-        for (file, _), answer in zip(part, answers, strict=True):
-            write_openpose(file, best_person(answer, min_score, min_confidence))
+            answers = network([image.to(device) for image in images.values()])
+        for file, answer in zip(images, answers, strict=True):
+            if file in new:
+                write_openpose(file, best_person(answer, min_score, min_confidence))
     if faults:
         raise ReIDDataError(
             f"{len(faults):,} of {len(files):,} images cannot be read: "
             f"{first_few(faults)}. The others have their keypoints; copy these again "
             "or take them out."
         )
-    poses = np.stack([read_openpose(file) for file in files])
+    poses = np.array([read_openpose(file) for file in files]).reshape(-1, 25, 3)
     people = int((poses[..., 2] > 0).any(axis=1).sum())
-    return Detected(len(files), len(todo), people, int(torso_valid(poses).sum()))
+    return Detected(len(files), len(new), people, int(torso_valid(poses).sum()))
 
 
 def _readable(

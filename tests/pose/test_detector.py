@@ -118,13 +118,16 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(pictures, tmp_path):
     detect_poses(dict(list(files.items())[:2]), StandIn())
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
     network = StandIn()
-    rest = detect_poses(files, network)
-    assert network.batches == [3] and rest.new == 3
+    rest = detect_poses(files, network, batch=2)
+    assert network.batches == [2, 1] and rest.new == 3
     assert (rest.images, rest.torsos) == (whole.images, whole.torsos)
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
     for path in (tmp_path / "whole").iterdir():
         assert path.read_bytes() == (out / path.name).read_bytes()
-    assert detect_poses(files, StandIn()).new == 0
+    next(iter(before)).unlink()
+    assert detect_poses(files, network, batch=2).new == 1
+    assert network.batches == [2, 1, 2]  # its batch as it was in the first run
+    assert detect_poses(files, network).new == 0
 
 
 def test_broken_pictures_are_reported_at_the_end_and_the_others_done(pictures):
