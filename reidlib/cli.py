@@ -1,4 +1,4 @@
-"""The command line: doctor, train, evaluate, extract and search.
+"""The command line: doctor, poses, train, evaluate, extract and search.
 
 Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
@@ -22,6 +22,7 @@ from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
+from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract
@@ -238,6 +239,7 @@ Training = (
 )
 COMMANDS: dict[str, Any] = {
     "doctor": Doctor,
+    "poses": Poses,
     "train": Training,
     "evaluate": Evaluate,
     "extract": Extract,

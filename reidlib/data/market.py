@@ -13,7 +13,7 @@ import pandas as pd
 from reidlib.data.splits import hold_out, query_rows
 from reidlib.data.tables import ReIDDataset, Row, image_table
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose import read_annotation_csv, read_openpose
+from reidlib.pose import find_arrays, read_annotation_csv, read_openpose
 from reidlib.pose.files import first_few
 from reidlib.pose.skeletons import Floats
 
@@ -110,7 +110,7 @@ def _parse(files: dict[str, list[str]], root: Path) -> dict[str, pd.DataFrame]:
 def _read_keypoints(
     root: Path, files: dict[str, list[str]]
 ) -> tuple[dict[str, Floats], tuple[str, ...]]:
-    """Poses by image name, and the files they came from; JSON goes before CSV."""
+    """Poses by image name, and their files; JSON goes before arrays before CSV."""
     by_stem = {
         name.rpartition(".")[0]: name for names in files.values() for name in names
     }
@@ -123,6 +123,9 @@ def _read_keypoints(
             # The test half's table lies beside the training half alone: that is fine.
             rows = read_annotation_csv(root / table)
             poses.update((name, rows[name]) for name in rows.keys() & images)
+    arrays, found = find_arrays(root, _KEYPOINT_FOLDERS)
+    sources.extend(found)
+    poses.update((by_stem[s], arrays[s]) for s in arrays.keys() & by_stem.keys())
     for folder in _KEYPOINT_FOLDERS:
         if not (root / folder).is_dir():
             continue
