@@ -47,8 +47,8 @@ class Where:
     """Which data, at which scale.
 
     Attributes:
-        dataset: market1501, dukemtmc or synthetic.
-        root: its folder; empty for the synthetic world.
+        dataset: market1501, dukemtmc, cuhk03, cuhk01, folder or synthetic.
+        root: its folder, or a CSV of images; empty for the synthetic world.
         profile: smoke or full.
         seed: of everything drawn at random.
     """
