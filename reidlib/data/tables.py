@@ -118,11 +118,16 @@ class ReIDDataset:
         return points
 
     def digest(self) -> str:
-        """SHA-256 of what was loaded: protocol, splits, file sizes, keypoint files."""
+        """SHA-256 of what was loaded: protocol, splits, file sizes, keypoint files.
+
+        Also identities and cameras, where not the images' names say them.
+        """
         lines = [f"{self.protocol} {self.trial}"]
         for split, table in self.splits.items():
             for path in table["path"]:
                 lines.append(f"{split} {path} {(self.root / path).stat().st_size}")
+            if self.pose_keys == "path":
+                lines += [f"{p} {c}" for p, c in table[["pid", "camid"]].to_numpy()]
         for path in self.keypoint_files:
             lines.append(f"keypoints {path} {(self.root / path).stat().st_size}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
