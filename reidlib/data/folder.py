@@ -97,7 +97,7 @@ def load_folder(
         known = "all images are of one camera" if any(cameras) else "no cameras"
         notes.append(
             f"{known}: every gallery image of the query's identity is a match, "
-            "whichever camera took it; results do not compare with others'."
+            "whichever camera took it. That is easier than across cameras."
         )
         cameras = [str(number) for number in range(1, len(entries) + 1)]
     table = image_table(
@@ -134,6 +134,12 @@ def load_folder(
 
 def _only_csv(root: Path) -> Path | None:
     """The CSV of a folder, if it has one."""
+    for name in ("bounding_box_train", "campus"):
+        if (root / name).is_dir():
+            known = "cuhk01" if name == "campus" else "market1501"
+            raise ReIDDataError(
+                f"{root} holds {name}, which is no identity; read it as {known!r}."
+            )
     found = [name for name in listing(root) if name.lower().endswith(".csv")]
     if len(found) > 1:
         raise ReIDDataError(
@@ -145,12 +151,6 @@ def _only_csv(root: Path) -> Path | None:
 
 def _walk(root: Path, notes: list[str]) -> list[Entry]:
     """The images of every identity's folder, also of folders in it."""
-    for name in ("bounding_box_train", "campus"):
-        if (root / name).is_dir():
-            known = "cuhk01" if name == "campus" else "market1501"
-            raise ReIDDataError(
-                f"{root} holds {name}, which is no identity; read it as {known!r}."
-            )
     loose = [name for name in listing(root) if name.lower().endswith(EXTENSIONS)]
     if loose:
         raise ReIDDataError(

@@ -227,6 +227,25 @@ def test_a_stopped_extraction_goes_on_where_it_was(cuhk03, monkeypatch):
     assert len(data.train) == 20
 
 
+def test_a_full_disk_is_not_blamed_on_the_file(cuhk03, monkeypatch):
+    def full(self, *_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(ReIDDataError, match="cannot be written .*make room for them"):
+        load_dataset("cuhk03", cuhk03)
+    assert not (cuhk03 / "images_detected").exists()
+
+
+def test_an_image_of_another_type_is_refused(cuhk03):
+    with h5py.File(cuhk03 / "cuhk-03.mat", "r+") as file:
+        del file["#refs#/detected111"]
+        wrong = file.create_dataset("#refs#/detected111", data=np.zeros((3, 3, 4)))
+        file["#refs#/detected1"][0, 0] = wrong.ref
+    with pytest.raises(ReIDDataError, match="image 1_001_1_01.png is float64"):
+        load_dataset("cuhk03", cuhk03)
+
+
 def test_what_is_missing_is_said(cuhk03, monkeypatch, tmp_path):
     with pytest.raises(ReIDDataError, match="neither cuhk-03.mat nor") as caught:
         load_dataset("cuhk03", cuhk03.parent)
