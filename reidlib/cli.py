@@ -66,16 +66,22 @@ class Where:
     """Which data, at which scale.
 
     Attributes:
-        dataset: market1501, dukemtmc or synthetic.
-        root: its folder; empty for the synthetic world.
+        dataset: market1501, dukemtmc, cuhk03, cuhk01, folder or synthetic.
+        root: its folder, or a CSV of images; empty for the synthetic world.
         profile: smoke or full.
         seed: of everything drawn at random.
+        protocol: of the data set's several; empty for its usual one.
+        trial: which of the protocol's splits.
+        boxes: of cuhk03.
     """
 
     dataset: str = "synthetic"
     root: str = ""
     profile: str = "smoke"
     seed: int = 0
+    protocol: str = ""
+    trial: int = 0
+    boxes: Literal["detected", "labeled"] = "detected"
 
     def open(self, **changes: Any) -> runs.Run:
         """The run, with parts of its profile replaced."""
@@ -85,6 +91,9 @@ class Where:
             root=self.root,
             profile=self.profile,
             seed=self.seed,
+            protocol=self.protocol or None,
+            trial=self.trial,
+            boxes=self.boxes,
         )
         return replace(run, profile=replace(run.profile, **changes))
 

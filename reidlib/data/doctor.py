@@ -58,7 +58,7 @@ def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
     known = PUBLISHED.get(name, {})
     if "all" in known or (known and data.protocol == "holdout"):
         counts["all"] = _count(data, images.drop_duplicates("path"))
-    notes += [*getattr(data, "notes", ()), *_compare(data, counts), *_incomplete(data)]
+    notes += [*data.notes, *_compare(data, counts), *_incomplete(data)]
     if layout.name and layout.name != name:
         notes.append(
             f"this looks like {layout.what}; if it is: {layout.command or layout.root}"
@@ -134,7 +134,7 @@ def _broken(opened: Opened) -> str:
 
 def _count(data: ReIDDataset, table: pd.DataFrame) -> tuple[int, int, int]:
     people = table["pid"][table["pid"] > 0]
-    cameras = table["camid"].nunique() if getattr(data, "has_cameras", True) else 0
+    cameras = table["camid"].nunique() if data.has_cameras else 0
     return len(table), people.nunique(), cameras
 
 

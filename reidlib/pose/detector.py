@@ -141,39 +141,46 @@ def keypoint_files(root: str | Path, out: str | Path | None = None) -> dict[Path
         out: folder of the keypoint files; None is `keypoints` in the root.
 
     Returns:
-        `out/<stem>_keypoints.json` to picture, sorted.
+        `out/<stem>_keypoints.json` to picture, sorted. Where pictures of two folders
+        share a name, all lie as the pictures do, `out/<folder>/<stem>_keypoints.json`.
 
     Raises:
-        ReIDDataError: no folder, no picture, or two pictures with one stem.
+        ReIDDataError: no folder, no picture, or two pictures of a folder with one stem.
     """
     root = Path(root)
     out = root / "keypoints" if out is None else Path(out)
     if not root.is_dir():
         raise ReIDDataError(f"{root}: no such folder; give the one with the pictures.")
-    found: dict[Path, list[Path]] = {}
-    for path in sorted(root.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-        if path.suffix.lower() in PICTURES and not hidden and path.is_file():
-            found.setdefault(out / f"{path.stem}_keypoints.json", []).append(path)
-    if not found:
-        raise ReIDDataError(f"{root}: no .jpg or .png picture in it or below it.")
-    # Of two pictures with one name, the one in gt_bbox comes last and is passed over.
-    once = {key: sorted(same, key=_is_repeated) for key, same in found.items()}
-    twice = [
-        str(same[1].relative_to(root))
-        for same in once.values()
-        if len(same) > 1 and not _is_repeated(same[1])
+    pictures = [
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix.lower() in PICTURES and path.is_file()
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
+    if not pictures:
+        raise ReIDDataError(f"{root}: no .jpg or .png picture in it or below it.")
+    names = {path.stem for path in pictures if path.parent.name != _REPEATED}
+    pictures = [
+        path
+        for path in pictures
+        if path.parent.name != _REPEATED or path.stem not in names
+    ]
+    mirror = len({path.stem for path in pictures}) < len(pictures)
+    found: dict[Path, Path] = {}
+    twice = []
+    for path in pictures:
+        folder = out / path.parent.relative_to(root) if mirror else out
+        file = folder / f"{path.stem}_keypoints.json"
+        if file in found:
+            twice.append(str(path.relative_to(root)))
+        found[file] = path
     if twice:
         raise ReIDDataError(
-            f"{root}: {len(twice):,} pictures share their name with another one "
-            f"({first_few(twice)}); rename them, since keypoint files go by the name."
+            f"{root}: {len(twice):,} pictures share their name with another one of "
+            f"their folder ({first_few(twice)}); rename them, since keypoint files go "
+            "by the name."
         )
-    return {key: same[0] for key, same in sorted(once.items())}
-
-
-def _is_repeated(path: Path) -> bool:
-    return path.parent.name == _REPEATED
+    return dict(sorted(found.items()))
 
 
 def detect_poses(

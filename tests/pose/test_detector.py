@@ -12,6 +12,7 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
 from reidlib import posecli
 from reidlib.cli import main
+from reidlib.data import load_dataset
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import convert, read_openpose
 from reidlib.pose.detector import (
@@ -153,9 +154,22 @@ def test_one_keypoint_file_cannot_serve_two_pictures(pictures):
         Image.new("RGB", (64, 128)).save(pictures / folder / "3.png")
     files = keypoint_files(pictures)
     assert files[pictures / "keypoints/3_keypoints.json"].parent.name == "query"
-    Image.new("RGB", (64, 128)).save(pictures / "train" / "3.jpg")
-    with pytest.raises(ReIDDataError, match=r"1 pictures share .* \(train/3\.jpg\)"):
+    Image.new("RGB", (64, 128)).save(pictures / "query" / "3.jpg")
+    with pytest.raises(ReIDDataError, match=r"1 pictures share .* \(query/3\.png\)"):
         keypoint_files(pictures)
+
+
+def test_where_folders_share_names_keypoints_lie_as_the_pictures_do(tmp_path):
+    for person in ("alice", "bob"):
+        for number in ("001", "002"):
+            (tmp_path / person).mkdir(exist_ok=True)
+            Image.new("RGB", (64, 128)).save(tmp_path / person / f"{number}.jpg")
+    detect_poses(keypoint_files(tmp_path), StandIn())
+    data = load_dataset("folder", tmp_path)
+    assert len(data.keypoint_files) == 4
+    assert set(data.poses) == {
+        f"{p}/{n}.jpg" for p in ("alice", "bob") for n in ("001", "002")
+    }
 
 
 @pytest.mark.parametrize("size", [(64, 128), (40, 20)])
