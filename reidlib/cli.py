@@ -1,4 +1,4 @@
-"""The command line: doctor, train, evaluate, extract and search.
+"""The command line: doctor, poses, train, evaluate, extract and search.
 
 Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
@@ -17,10 +17,12 @@ from torch import Tensor
 
 from reidlib import runs, stages
 from reidlib.data import check, read_images
-from reidlib.errors import ReIDDataError, ReIDError
+from reidlib.data.datasets import NAMES
+from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
+from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract
@@ -30,15 +32,32 @@ PICTURES = {".jpg", ".jpeg", ".png"}
 
 @dataclass(frozen=True)
 class Doctor:
-    """Compare a folder with what the data set should hold."""
+    """Compare a folder with what the data set should hold.
+
+    Attributes:
+        name: of the data set; or the folder alone, whose layout then tells the name.
+        root: its folder.
+        quick: open a sample of the images instead of all.
+        json: print one JSON object, whose keys `Report.as_dict` documents.
+    """
 
     name: tyro.conf.Positional[str]
-    root: tyro.conf.Positional[Path]
+    root: tyro.conf.Positional[Path | None] = None
+    quick: bool = False
+    json: bool = False
 
     def run(self) -> int:
         """Print the report; 1 if the data set cannot be used."""
-        report = check(self.name, self.root)
-        print(report)
+        name, root = (
+            ("", Path(self.name)) if self.root is None else (self.name, self.root)
+        )
+        if not name and self.name in NAMES and not root.exists():
+            raise ReIDConfigError(
+                f"{self.name} is a data set, and its folder is not given; write "
+                f"doctor {self.name} ROOT."
+            )
+        report = check(name, root, every_image=not self.quick)
+        print(json.dumps(report.as_dict()) if self.json else report)
         return 0 if report.usable else 1
 
 
@@ -47,16 +66,22 @@ class Where:
     """Which data, at which scale.
 
     Attributes:
-        dataset: market1501, dukemtmc or synthetic.
-        root: its folder; empty for the synthetic world.
+        dataset: market1501, dukemtmc, cuhk03, cuhk01, folder or synthetic.
+        root: its folder, or a CSV of images; empty for the synthetic world.
         profile: smoke or full.
         seed: of everything drawn at random.
+        protocol: of the data set's several; empty for its usual one.
+        trial: which of the protocol's splits.
+        boxes: of cuhk03.
     """
 
     dataset: str = "synthetic"
     root: str = ""
     profile: str = "smoke"
     seed: int = 0
+    protocol: str = ""
+    trial: int = 0
+    boxes: Literal["detected", "labeled"] = "detected"
 
     def open(self, **changes: Any) -> runs.Run:
         """The run, with parts of its profile replaced."""
@@ -66,6 +91,9 @@ class Where:
             root=self.root,
             profile=self.profile,
             seed=self.seed,
+            protocol=self.protocol or None,
+            trial=self.trial,
+            boxes=self.boxes,
         )
         return replace(run, profile=replace(run.profile, **changes))
 
@@ -220,6 +248,7 @@ Training = (
 )
 COMMANDS: dict[str, Any] = {
     "doctor": Doctor,
+    "poses": Poses,
     "train": Training,
     "evaluate": Evaluate,
     "extract": Extract,

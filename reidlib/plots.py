@@ -1,7 +1,7 @@
 """Every figure of the book in one style: one palette, one size, captions outside."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from reidlib.pose import SKELETONS
@@ -21,6 +22,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, GREY = sns.color_palette("colorblind", 8).as_h
 ] + ["#888888"]
 PALETTE = [BLUE, ORANGE, GREEN, RED, PURPLE, GREY]
 RIGHT, WRONG, JUNK = GREEN, RED, GREY
+SIDES = {"R": ORANGE, "L": BLUE, "": GREY}  # of a skeleton's limbs
 
 
 def style(*, photographs: bool = False) -> None:
@@ -102,20 +104,48 @@ def bare(ax: Axes) -> None:
         spine.set_visible(False)
 
 
-def draw_pose(ax: Axes, pose: NDArray[np.floating]) -> None:
-    """A BODY_25 skeleton: the person's right side orange, left blue, middle grey.
+def _limbs(
+    pose: NDArray[np.floating], skeleton: str
+) -> Iterator[tuple[NDArray[np.floating], str]]:
+    """The two ends (2, 2) and the colour of each limb whose ends are not missing."""
+    kind = SKELETONS[skeleton]
+    for limb, side in zip(kind.limbs, kind.sides, strict=True):
+        if np.isfinite(pose[list(limb), :2]).all():
+            yield pose[list(limb), :2], SIDES[side]
+
+
+def draw_pose(ax: Axes, pose: NDArray[np.floating], skeleton: str = "body25") -> None:
+    """A skeleton: the person's right side orange, left blue, middle grey.
 
     Args:
-        pose: (25, 2) or (25, 3), in the axes' units; NaN joints are left out.
+        pose: (J, 2) or (J, 3), in the axes' units; NaN joints are left out.
+        skeleton: key of `SKELETONS`.
     """
-    skeleton = SKELETONS["body25"]
-    right = {a for a, _ in skeleton.swaps[:6]} | {15, 17, 22, 23, 24}
-    left = {b for _, b in skeleton.swaps[:6]} | {16, 18, 19, 20, 21}
-    for a, b in skeleton.limbs:
-        if np.isfinite(pose[[a, b], 0]).all():
-            colour = ORANGE if b in right else BLUE if b in left else GREY
-            ax.plot(*pose[[a, b], :2].T, color=colour, lw=1.8)
+    for ends, colour in _limbs(pose, skeleton):
+        ax.plot(*ends.T, color=colour, lw=1.8)
     ax.plot(*pose[:, :2].T, ".", color="black", ms=2.5)
+
+
+def paint_pose(
+    image: NDArray[np.uint8], pose: NDArray[np.floating], skeleton: str = "body25"
+) -> NDArray[np.uint8]:
+    """A copy of an image with a skeleton painted over it, coloured as in `draw_pose`.
+
+    Args:
+        image: (H, W, 3).
+        pose: (J, 2) or (J, 3) in pixels, 0 at the left and upper edge; NaN joints are
+            left out.
+        skeleton: key of `SKELETONS`.
+    """
+    picture = Image.fromarray(image)
+    brush = ImageDraw.Draw(picture)
+    width = max(1, len(image) // 64)
+    for ends, colour in _limbs(pose, skeleton):
+        # Pillow counts from the middle of a pixel.
+        brush.line((ends - 0.5).ravel().tolist(), fill=colour, width=width)
+    for x, y in pose[np.isfinite(pose[:, :2]).all(axis=1), :2] - 0.5:
+        brush.circle((float(x), float(y)), width / 2, fill="black")
+    return np.asarray(picture)
 
 
 def _frame_pose(ax: Axes, pose: NDArray[np.floating]) -> None:

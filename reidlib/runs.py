@@ -50,8 +50,10 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Name of the data set and, where it is not the usual one, its protocol."""
-        return dataset_key(self.data.name, self.data.protocol)
+        """Name of the data set, its protocol, boxes and trial where not the usual."""
+        key = dataset_key(self.data.name, self.data.protocol)
+        key += "-labeled" if self.data.boxes == "labeled" else ""
+        return key + (f"-trial{self.data.trial}" if self.data.trial else "")
 
     @property
     def folder(self) -> Path:
@@ -182,6 +184,7 @@ def begin(
     profile: str = "smoke",
     seed: int = 0,
     namespace: Mapping[str, Any] | None = None,
+    **choice: Any,
 ) -> Run:
     """Open a run: check the parameters, fix the seeds, find the data.
 
@@ -193,6 +196,7 @@ def begin(
         seed: of everything that is drawn at random, data set apart.
         namespace: ``globals()`` of a notebook; a parameter that no chapter knows
             is then an error instead of papermill's warning.
+        choice: further arguments of ``load_dataset``: protocol, trial, boxes, ...
 
     Raises:
         ReIDConfigError: an unknown parameter, profile or data set, or no root.
@@ -216,7 +220,8 @@ def begin(
         )
     else:
         folder = Path(root) if Path(root).exists() else home / root
-    return Run(chapter, load_dataset(dataset, folder), scale, int(seed), home)
+    data = load_dataset(dataset, folder, **choice)
+    return Run(chapter, data, scale, int(seed), home)
 
 
 def _refuse_unknown(chapter: str, namespace: Mapping[str, Any]) -> None:
@@ -264,5 +269,13 @@ def find_home() -> Path:
 
 
 def dataset_key(name: str, protocol: str) -> str:
-    """ "market1501", or "market1501-holdout" where only the training half is there."""
-    return f"{name}-{protocol}" if protocol == "holdout" else name
+    """The data set's name and, where it is not the usual one, its protocol.
+
+    >>> dataset_key("market1501", "holdout"), dataset_key("dukemtmc", "market1501")
+    ('market1501-holdout', 'dukemtmc')
+    >>> dataset_key("cuhk03", "cuhk03-np"), dataset_key("cuhk01", "cuhk01")
+    ('cuhk03-np', 'cuhk01')
+    """
+    if protocol.startswith(name):
+        return protocol
+    return name if protocol == "market1501" else f"{name}-{protocol}"

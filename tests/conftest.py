@@ -56,3 +56,13 @@ def tiny_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def tiny_run(world: Path, tiny_home: Path) -> runs.Run:
     """A run of the tiny profile on the tiny world."""
     return runs.begin("tests", root=str(world), profile="tiny")
+
+
+@pytest.fixture
+def own_cache(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A cache folder for the doctor, so that no test writes into the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr("reidlib.data.opened.cache_folder", lambda: folder)
+    return folder

@@ -21,9 +21,12 @@ def extractor(tiny_run: Run, here: list[str]) -> Path:
     return tiny_run.folder / "extractor.safetensors"
 
 
-def test_the_doctor_accepts_a_good_folder(tiny_run: Run, capsys) -> None:
+def test_the_doctor_accepts_a_good_folder(tiny_run: Run, own_cache, capsys) -> None:
     assert main(["doctor", "synthetic", str(tiny_run.data.root)]) == 0
-    assert "train" in capsys.readouterr().out
+    named = capsys.readouterr().out
+    assert "train" in named
+    assert main(["doctor", str(tiny_run.data.root), "--quick"]) == 0
+    assert capsys.readouterr().out == named
 
 
 def test_the_doctor_fails_on_an_empty_folder(tmp_path: Path, capsys) -> None:
@@ -75,6 +78,8 @@ def test_extract_then_search_finds_the_picture_itself(
         (["evaluate", "--profile", "huge"], "There is no profile 'huge'"),
         (["train", "encoder", "--profile", "huge"], "There is no profile 'huge'"),
         (["evaluate", "--dataset", "market1501"], "needs root"),
+        (["doctor", "viper", "absent"], "unknown data set 'viper'"),
+        (["doctor", "market1501"], "write doctor market1501 ROOT"),
         (["extract", "nowhere.safetensors", ".", "x"], "There is no folder"),
         (["search", "nowhere.safetensors", "q.jpg", "."], "No .jpg or .png"),
     ],

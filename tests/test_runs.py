@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from reidlib import manifests, runs
 from reidlib.errors import ReIDConfigError, ReIDDataError
@@ -132,3 +133,20 @@ def test_the_code_digest_ignores_what_cannot_change_training() -> None:
 def test_the_holdout_protocol_gets_a_folder_of_its_own() -> None:
     assert runs.dataset_key("market1501", "holdout") == "market1501-holdout"
     assert runs.dataset_key("market1501", "market1501") == "market1501"
+
+
+def test_every_protocol_and_trial_has_a_folder_of_its_own(tmp_path, tiny_home) -> None:
+    assert runs.dataset_key("dukemtmc", "market1501") == "dukemtmc"
+    assert runs.dataset_key("cuhk01", "cuhk01-100") == "cuhk01-100"
+    assert runs.dataset_key("cuhk03", "holdout") == "cuhk03-holdout"
+    key = runs.dataset_key("folder", "holdout-no-cameras")
+    assert key == "folder-holdout-no-cameras"
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 8)).save(tmp_path / name)
+    run = runs.begin("x", dataset="folder", root=str(tmp_path), profile="tiny", trial=3)
+    assert run.folder.parts[-2:] == ("folder-holdout-no-cameras-trial3", "tiny")
+    features = {
+        s: torch.eye(2)[: len(getattr(run.data, s))] for s in ("query", "gallery")
+    }
+    assert run.evaluate(features["query"], features["gallery"]).mAP == 1

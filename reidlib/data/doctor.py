@@ -1,90 +1,35 @@
 """What is wrong with a data set, and what to do next."""
 
-from dataclasses import dataclass, field
+import shlex
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from reidlib.data.datasets import load_dataset
-from reidlib.data.images import read_images
+from reidlib.data.layouts import PYTHON, Layout, detect, doctor_command
+from reidlib.data.opened import Opened, open_images
+from reidlib.data.report import CAMERAS, PROTOCOL_FILES, PUBLISHED, Report
 from reidlib.data.tables import ReIDDataset
 from reidlib.errors import ReIDDataError
 from reidlib.pose import torso_valid
+from reidlib.pose.files import first_few
 
-# Images and identities as published; Market's queries are one set (SPEC 3.1, 3.2).
-# Identities leave junk (−1) and distractors (0) out.
-PUBLISHED = {
-    "market1501": {
-        "train": (12_936, 751),
-        "query": (3_368, 750),
-        "gallery": (19_732, 750),
-    },
-    "dukemtmc": {
-        "train": (16_522, 702),
-        "query": (2_228, 702),
-        "gallery": (17_661, 1_110),
-    },
-}
+_LABELLED = (14_096, 1_467)  # CUHK03's boxes drawn by hand
 _SAMPLE = 256  # images decoded when not all are asked for
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `check` found.
-
-    Attributes:
-        name: the data set's name.
-        root: the folder looked at.
-        protocol: the protocol that fits, "" where nothing could be read.
-        counts: images, identities and cameras of each split.
-        keypoints: share of images with any joint, and with a whole torso.
-        problems: what makes the data set unusable.
-        notes: what is unusual, but can be worked with.
-        next_command: what to run next.
-    """
-
-    name: str
-    root: Path
-    protocol: str = ""
-    counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    keypoints: tuple[float, float] = (0.0, 0.0)
-    problems: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    next_command: str = ""
-
-    @property
-    def usable(self) -> bool:
-        """Whether nothing stands in the way of training and evaluation."""
-        return not self.problems
-
-    def __str__(self) -> str:
-        """The report as lines of text."""
-        lines = [f"{self.name} at {self.root}: protocol {self.protocol or 'unknown'}"]
-        for split, (images, people, cameras) in self.counts.items():
-            line = f"  {split:<12}{images:>7,} images {people:>6,} identities"
-            line += f" {cameras:>3} cameras"
-            known = PUBLISHED.get(self.name, {}).get(split)
-            if known and self.protocol == "market1501":
-                line += f"   published: {known[0]:,} images, {known[1]:,} identities"
-            lines.append(line)
-        if self.counts:
-            some, torso = self.keypoints
-            lines.append(f"  keypoints in {some:.1%} of images, torso in {torso:.1%}")
-        lines += [f"  note: {note}" for note in self.notes]
-        lines += [f"  problem: {problem}" for problem in self.problems]
-        lines.append("  usable" if self.usable else "  not usable")
-        lines.append(f"  next: {self.next_command}")
-        return "\n".join(lines)
+_NAMED = 20  # broken files named in the text; `as_dict` has all
+_SEARCHED = ("train", "query", "gallery")
 
 
 def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
     """Look a data set over; what is wrong is reported, not raised.
 
     Args:
-        name: as for `load_dataset`.
+        name: as for `load_dataset`; "" to take the one that the layout tells.
         root: its folder.
-        every_image: decode all images, not only a sample spread over the splits.
+        every_image: decode all images, not only a sample spread over the splits. What
+            was decoded is remembered (`open_images`), and decoded again only after
+            the file changed.
 
     Returns:
         The report; `usable` is False when training or evaluation cannot work.
@@ -93,45 +38,104 @@ def check(name: str, root: str | Path, *, every_image: bool = False) -> Report:
         ReIDConfigError: unknown name.
     """
     root = Path(root)
+    layout = detect(root)
+    if not name and layout.advice:
+        return _not_loaded(layout.name or "unknown", root, layout, layout.advice)
+    name = name or layout.name
     try:
         data = load_dataset(name, root)
         images = pd.concat([table for table in data.splits.values() if len(table)])
         poses = data.pose_array(images)
     except (ReIDDataError, OSError) as fault:
-        return Report(
-            name,
-            root,
-            problems=(str(fault),),
-            next_command="mend the problem, then run doctor again",
-        )
+        return _not_loaded(name, root, layout, str(fault))
+    paths = images["path"].tolist()
+    step = 1 if every_image else max(1, len(paths) // _SAMPLE)
+    opened = open_images(data.root, paths[::step], remember=every_image)
     problems, notes = _matches(data)
-    notes += _compare(data)
-    step = 1 if every_image else max(1, len(images) // _SAMPLE)
-    try:
-        read_images(images.iloc[::step], (16, 8), root)  # size is of no matter here
-    except ReIDDataError as fault:
-        problems.append(str(fault))
-    if not data.poses:
-        notes.append("no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN.")
+    counts = {
+        split: _count(data, table) for split, table in data.splits.items() if len(table)
+    }
+    known = PUBLISHED.get(name, {})
+    if "all" in known or (known and data.protocol == "holdout"):
+        counts["all"] = _count(data, images.drop_duplicates("path"))
+    notes += [*data.notes, *_compare(data, counts), *_incomplete(data)]
+    if layout.name and layout.name != name:
+        notes.append(
+            f"this looks like {layout.what}; if it is: {layout.command or layout.root}"
+        )
+    if odd := opened.unusual:
+        notes.append(
+            f"{len(odd):,} images are of another size than all others, and their "
+            f"headers may lie: {first_few(odd)}."
+        )
+    if opened.faults:
+        problems.append(_broken(opened))
     some = float(np.isfinite(poses[..., 0]).any(axis=1).mean())
-    notebook = "papermill notebooks/01_data.ipynb out.ipynb"
+    pids = data.gallery["pid"]
+    again = doctor_command(name, root)
     return Report(
         name,
         root,
         data.protocol,
-        {split: _count(table) for split, table in data.splits.items() if len(table)},
+        counts,
         (some, float(torso_valid(poses).mean())),
         tuple(problems),
         tuple(notes),
-        "mend the problems, then run doctor again"
-        if problems
-        else f"{notebook} -p dataset {name} -p root {root}",
+        again if problems else _next(data, root),
+        (int((pids > 0).sum()), int((pids == 0).sum()), int((pids < 0).sum())),
+        layout.what,
+        len(opened.sizes) + len(opened.faults),
+        opened.remembered,
+        opened.faults,
     )
 
 
-def _count(table: pd.DataFrame) -> tuple[int, int, int]:
+def _not_loaded(name: str, root: Path, layout: Layout, fault: str) -> Report:
+    """The report on what `load_dataset` does not take."""
+    notes = (layout.advice,) if layout.name and layout.advice not in ("", fault) else ()
+    command = layout.command if layout.advice else doctor_command(name, root)
+    return Report(
+        name,
+        root,
+        problems=(fault,),
+        notes=notes,
+        next_command=command,
+        layout=layout.what,
+    )
+
+
+def _next(data: ReIDDataset, given: Path) -> str:
+    """The command that uses the data set; for one's own pictures, up to a rank list.
+
+    What was given may be a table in the data set's root.
+    """
+    name, root = data.name, str(given)
+    if name != "folder":
+        words = [".venv/bin/papermill", "notebooks/01_data.ipynb", "out.ipynb"]
+        return shlex.join([*words, "-r", "dataset", name, "-r", "root", root])
+    reidlib = [PYTHON, "-m", "reidlib"]
+    if not data.poses:
+        return shlex.join([*reidlib, "poses", "detect", str(data.root)])
+    train = shlex.join([*reidlib, "train", "fusion", "--dataset", name, "--root", root])
+    pictures = [str(data.image_path(data.query["path"].iloc[0])), str(data.root)]
+    search = shlex.join([*reidlib, "search"])
+    # Training prints where the extractor lies.
+    return f'{search} "$({train})" {shlex.join(pictures)}'
+
+
+def _broken(opened: Opened) -> str:
+    faults = [f"{path} ({why})" for path, why in opened.faults.items()]
+    total = len(faults) + len(opened.sizes)
+    return (
+        f"{len(faults):,} of {total:,} images cannot be read: "
+        f"{first_few(faults, _NAMED)}. Copy these files again or take them out."
+    )
+
+
+def _count(data: ReIDDataset, table: pd.DataFrame) -> tuple[int, int, int]:
     people = table["pid"][table["pid"] > 0]
-    return len(table), people.nunique(), table["camid"].nunique()
+    cameras = table["camid"].nunique() if data.has_cameras else 0
+    return len(table), people.nunique(), cameras
 
 
 def _matches(data: ReIDDataset) -> tuple[list[str], list[str]]:
@@ -168,24 +172,55 @@ def _matches(data: ReIDDataset) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
-def _compare(data: ReIDDataset) -> list[str]:
+def _compare(data: ReIDDataset, counts: dict[str, tuple[int, int, int]]) -> list[str]:
     """Notes about counts that differ from the published ones."""
     known = PUBLISHED.get(data.name)
     if known is None:
         return []
-    if data.protocol != "market1501":
-        images = len(data.train) + len(data.query) + len(data.gallery)
-        return [
-            f"only bounding_box_train is here ({images:,} images, published are "
-            f"{known['train'][0]:,}), so whole identities are held out to evaluate "
-            "with; results do not compare with published ones."
-        ]
     notes = []
+    if "all" not in known and data.protocol == "holdout":
+        notes.append(
+            f"only bounding_box_train is here ({counts['all'][0]:,} images, published "
+            f"are {known['train'][0]:,}), so whole identities are held out to evaluate "
+            "with; results do not compare with published ones."
+        )
+        known = {}
     for split, (images, people) in known.items():
-        found, identities, _ = _count(data.splits[split])
-        if (found, identities) != (images, people):
+        found, identities, _ = counts.get(split, (0, 0, 0))
+        labelled = data.name == "cuhk03" and (found, identities) == _LABELLED
+        if (found, identities) != (images, people) and not labelled:
             notes.append(
                 f"{split} has {found:,} images of {identities:,} identities, published "
                 f"are {images:,} of {people:,}; results do not compare."
             )
+    cameras = len({c for split in _SEARCHED for c in data.splits[split]["camid"]})
+    if cameras != CAMERAS.get(data.name, cameras):
+        notes.append(
+            f"there are {cameras} cameras, published are {CAMERAS[data.name]}."
+        )
+    return notes
+
+
+def _incomplete(data: ReIDDataset) -> list[str]:
+    """Notes about keypoints and protocol files that are not here."""
+    notes = []
+    for use, files in PROTOCOL_FILES.get(data.name, {}).items():
+        if not any((data.root / file).exists() for file in files):
+            notes.append(f"missing: {files[0]}, for {use}.")
+    if not data.poses:
+        notes.append("no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN.")
+        return notes
+    searched = pd.concat([data.splits[split] for split in _SEARCHED])
+    asked = searched["path"].drop_duplicates()
+    names = asked.str.rpartition("/")[2]  # poses go by name, or by path
+    without = ~(names.isin(data.poses.keys()) | asked.isin(data.poses.keys()))
+    if without.any():
+        notes.append(
+            f"{without.sum():,} of {len(asked):,} images of train, query and gallery "
+            "have no keypoints."
+        )
+    if len(data.train) and not torso_valid(data.pose_array(data.train)).any():
+        notes.append(
+            "no training image has both hips and both shoulders; pt-GAN cannot train."
+        )
     return notes

@@ -4,18 +4,16 @@ Folders and counts: SPEC 3.1 and 3.2.
 """
 
 import logging
-import os
 import re
 from pathlib import Path
 
 import pandas as pd
 
-from reidlib.data.splits import hold_out, query_rows
+from reidlib.data.files import EXTENSIONS, LARGEST, listing, read_by_name
+from reidlib.data.splits import HOLDOUT_TRIALS, check_split, hold_out_tables
 from reidlib.data.tables import ReIDDataset, Row, image_table
-from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose import read_annotation_csv, read_openpose
+from reidlib.errors import ReIDDataError
 from reidlib.pose.files import first_few
-from reidlib.pose.skeletons import Floats
 
 LAYOUT = {
     "train": "bounding_box_train",
@@ -23,12 +21,9 @@ LAYOUT = {
     "gallery": "bounding_box_test",
     "multi_query": "gt_bbox",
 }
-PROTOCOLS = ("market1501", "holdout")
-EXTENSIONS = (".jpg", ".jpeg", ".png")
+PROTOCOLS = {"market1501": 1, "holdout": HOLDOUT_TRIALS}  # and their trials
 _NAME = re.compile(r"(-?\d+)_c(\d+)")
-_KEYPOINT_FOLDERS = ("keypoints", "openpose")
 _KEYPOINT_TABLES = ("market-annotation-train.csv", "market-annotation-test.csv")
-_SUFFIX = "_keypoints.json"
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +37,8 @@ def parse_name(name: str) -> tuple[int, int] | None:
     found = _NAME.match(name)
     if found is None or not name.lower().endswith(EXTENSIONS):
         return None
-    return int(found[1]), int(found[2])
-
-
-def _listing(folder: Path) -> list[str]:
-    """Names of a folder's files, sorted, without those that systems leave behind."""
-    with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_file()]
-    return sorted(n for n in names if n != "Thumbs.db" and not n.startswith("."))
+    pid, camid = int(found[1]), int(found[2])
+    return (pid, camid) if max(abs(pid), camid) <= LARGEST else None
 
 
 def _layout_error(root: Path, wanted: list[str]) -> ReIDDataError:
@@ -78,7 +67,7 @@ def _list_folders(name: str, root: Path) -> dict[str, list[str]]:
         )
         raise ReIDDataError(f"{root} {fault}; {mend}.")
     return {
-        split: _listing(root / folder)
+        split: listing(root / folder)
         for split, folder in LAYOUT.items()
         if (root / folder).is_dir()
     }
@@ -107,57 +96,13 @@ def _parse(files: dict[str, list[str]], root: Path) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _read_keypoints(
-    root: Path, files: dict[str, list[str]]
-) -> tuple[dict[str, Floats], tuple[str, ...]]:
-    """Poses by image name, and the files they came from; JSON goes before CSV."""
-    by_stem = {
-        name.rpartition(".")[0]: name for names in files.values() for name in names
-    }
-    images = set(by_stem.values())
-    poses: dict[str, Floats] = {}
-    sources, orphans = [], []
-    for table in _KEYPOINT_TABLES:
-        if (root / table).is_file():
-            sources.append(table)
-            # The test half's table lies beside the training half alone: that is fine.
-            rows = read_annotation_csv(root / table)
-            poses.update((name, rows[name]) for name in rows.keys() & images)
-    for folder in _KEYPOINT_FOLDERS:
-        if not (root / folder).is_dir():
-            continue
-        for name in _listing(root / folder):
-            if not name.endswith(_SUFFIX):
-                continue
-            image = by_stem.get(name.removesuffix(_SUFFIX))
-            if image is None:
-                orphans.append(f"{folder}/{name}")
-                continue
-            sources.append(f"{folder}/{name}")
-            poses[image] = read_openpose(root / folder / name)
-    if orphans:
-        raise ReIDDataError(
-            f"{len(orphans):,} keypoint files under {root} belong to no image: "
-            f"{first_few(orphans)}. Delete them or put their images back."
-        )
-    return poses, tuple(sources)
-
-
 def _choose_protocol(
     protocol: str | None, trial: int, files: dict[str, list[str]], root: Path
 ) -> str:
     if protocol is None:
         whole = {"query", "gallery"} & files.keys()
         protocol = "market1501" if whole else "holdout"
-    if protocol not in PROTOCOLS:
-        raise ReIDConfigError(
-            f"unknown protocol {protocol!r}; this data set has {', '.join(PROTOCOLS)}."
-        )
-    if trial < 0 or (trial and protocol == "market1501"):
-        raise ReIDConfigError(
-            f"trial={trial} does not exist: the {protocol} protocol "
-            + ("counts from 0." if trial < 0 else "has one split, trial=0.")
-        )
+    check_split(protocol, trial, PROTOCOLS)
     needed = ["train", "query", "gallery"] if protocol == "market1501" else ["train"]
     empty = [LAYOUT[split] for split in needed if not files.get(split)]
     if empty:
@@ -185,16 +130,9 @@ def load_market(
         logger.info("%s: %d junk images left out of training", root, junk.sum())
         train = tables["train"] = train[~junk].reset_index(drop=True)
     if protocol == "holdout":
-        key = seed + trial
-        out = train["pid"].isin(hold_out(train["pid"].tolist(), holdout, key))
-        held = train[out].reset_index(drop=True)
-        asked = query_rows(held, key)
-        tables = {
-            "train": train[~out].reset_index(drop=True),
-            "query": held[asked].reset_index(drop=True),
-            "gallery": held[~asked].reset_index(drop=True),
-        }
-    poses, sources = _read_keypoints(root, files)
+        tables = hold_out_tables(train, holdout, seed + trial)
+    everyone = [name for names in files.values() for name in names]
+    poses, sources = read_by_name(root, everyone, _KEYPOINT_TABLES)
     return ReIDDataset(
         name=name,
         root=root,
@@ -205,5 +143,6 @@ def load_market(
         multi_query=tables.get("multi_query", image_table()),
         poses=poses,
         keypoint_files=sources,
+        n_trials=PROTOCOLS[protocol],
         trial=trial,
     )

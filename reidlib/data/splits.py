@@ -5,7 +5,7 @@ plain 64-bit arithmetic on (key, number), written out below.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
 
+HOLDOUT_TRIALS = 10  # splits of "holdout" on any data set; more by another seed
 _MASK = (1 << 64) - 1
 
 
@@ -34,6 +35,16 @@ def integer_hash(*numbers: int) -> int:
     for number in numbers:
         state = _mix((state + number) & _MASK)
     return state
+
+
+def draw(pids: Iterable[int], count: int, key: int) -> list[int]:
+    """The first `count` identities when ordered by `integer_hash(key, pid)`, sorted.
+
+    pids may come in any order and repeat. Equal keys give equal draws, and a smaller
+    draw is part of a larger one.
+    """
+    people = sorted({int(pid) for pid in pids})
+    return sorted(sorted(people, key=lambda pid: (integer_hash(key, pid), pid))[:count])
 
 
 def hold_out(pids: Iterable[int], fraction: float, key: int) -> list[int]:
@@ -62,8 +73,7 @@ def hold_out(pids: Iterable[int], fraction: float, key: int) -> list[int]:
             f"{len(people)} identities cannot be split in two; give at least 2."
         )
     count = min(max(int(fraction * len(people) + 0.5), 1), len(people) - 1)
-    order = sorted(people, key=lambda pid: (integer_hash(key, pid), pid))
-    return sorted(order[:count])
+    return draw(people, count, key)
 
 
 def validation_split(
@@ -83,30 +93,37 @@ def validation_split(
     return np.isin(values, hold_out(values.tolist(), fraction, seed))
 
 
-def query_rows(table: pd.DataFrame, key: int) -> NDArray[np.bool_]:
+def query_rows(
+    table: pd.DataFrame, key: int, cameras: bool = True
+) -> NDArray[np.bool_]:
     """Which images become queries: one per identity and camera.
 
     Within an identity and camera the images are ordered by path, and number
     `integer_hash(key, pid, camid) mod n` is the query. Cameras are taken in order,
     and one gives a query only if all queries of the identity, this one included,
     keep an image of another camera in the gallery. So an identity of one camera has
-    no query.
+    no query. Where cameras are unknown, all images count as one camera's, and one
+    image of each identity that has two or more becomes its query.
 
     Args:
         table: images of the held-out identities, with path, pid and camid.
         key: seed of the split.
+        cameras: whether camid says which camera took an image.
 
     Returns:
         (N,) bool, True = query.
     """
     chosen: list[str] = []
+    if not cameras:
+        table = table.assign(camid=0)
     for pid, person in table.groupby("pid", sort=True):
         left = Counter(person["camid"].tolist())
         asked: list[int] = []
         for camid in sorted(left):
             left[camid] -= 1
             total = sum(left.values())
-            if any(total == left[camera] for camera in [*asked, camid]):
+            alone = (left[camera] if cameras else 0 for camera in [*asked, camid])
+            if any(total == found for found in alone):
                 left[camid] += 1
                 continue
             asked.append(camid)
@@ -114,3 +131,44 @@ def query_rows(table: pd.DataFrame, key: int) -> NDArray[np.bool_]:
             number = integer_hash(key, int(str(pid)), camid) % len(paths)
             chosen.append(paths[number])
     return np.asarray(table["path"].isin(chosen), dtype=bool)
+
+
+def hold_out_tables(
+    table: pd.DataFrame, fraction: float, key: int, cameras: bool = True
+) -> dict[str, pd.DataFrame]:
+    """The "holdout" protocol: train, query and gallery from one table of images.
+
+    Whole identities are held out (`hold_out`); `query_rows` of theirs are queries,
+    the others the gallery. Arguments and errors as in both.
+    """
+    out = table["pid"].isin(hold_out(table["pid"].tolist(), fraction, key))
+    held = table[out].reset_index(drop=True)
+    asked = query_rows(held, key, cameras)
+    return {
+        "train": table[~out].reset_index(drop=True),
+        "query": held[asked].reset_index(drop=True),
+        "gallery": held[~asked].reset_index(drop=True),
+    }
+
+
+def check_split(protocol: str, trial: int, known: Mapping[str, int]) -> None:
+    """Refuse a protocol that is not known, or a trial that it does not have.
+
+    Args:
+        protocol: what was asked for.
+        trial: what was asked for.
+        known: number of trials of each protocol.
+
+    Raises:
+        ReIDConfigError: with the protocols, or the number of trials, that there are.
+    """
+    if protocol not in known:
+        raise ReIDConfigError(
+            f"unknown protocol {protocol!r}; this data set has {', '.join(known)}."
+        )
+    if trial not in range(known[protocol]):
+        last = known[protocol] - 1
+        raise ReIDConfigError(
+            f"trial={trial} does not exist: the {protocol} protocol "
+            + (f"counts from 0 to {last}." if last else "has one split, trial=0.")
+        )

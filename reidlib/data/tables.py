@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -34,16 +35,24 @@ class ReIDDataset:
     Attributes:
         name: name given to `load_dataset`.
         root: folder that the paths are relative to.
-        protocol: "market1501" or "holdout".
+        protocol: under which it is split; also a name that `evaluate` takes.
         train: table of path, pid, camid; identities to learn from.
         query: the same columns; the images to search with.
         gallery: the same columns; the images to search in. Junk (pid −1) and
             distractors (pid 0) stay in; evaluation treats them.
         multi_query: further images of the query identities (gt_bbox); maybe empty.
-        poses: (25, 3) pose in pixels by image file name; maybe empty.
+        poses: (25, 3) pose in pixels, maybe empty; see `pose_keys`.
         keypoint_files: files that the poses were read from, relative to root.
         n_trials: number of splits that the protocol averages over.
         trial: which of them this is.
+        pose_keys: poses go by the "name" of the image file or, where two folders may
+            hold one name, by its whole "path" as in the tables.
+        boxes: "detected" or "labeled" where the data set has two sets of boxes.
+        has_cameras: False where nobody says which camera took an image. Each image
+            then has a camid of its own, so that no rule about cameras leaves any
+            image out but the query itself.
+        identities: table of pid and name, where identities are not numbered on disk.
+        notes: what a reader of the results must know.
     """
 
     name: str
@@ -57,12 +66,28 @@ class ReIDDataset:
     keypoint_files: tuple[str, ...] = field(default=(), repr=False)
     n_trials: int = 1
     trial: int = 0
+    pose_keys: Literal["name", "path"] = "name"
+    boxes: str = ""
+    has_cameras: bool = True
+    identities: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, pd.DataFrame]:
         """The tables by name: train, query, gallery, multi_query."""
         names = ("train", "query", "gallery", "multi_query")
         return {name: getattr(self, name) for name in names}
+
+    @property
+    def pooled_rows(self) -> pd.DataFrame:
+        """Rows of `multi_query` that share identity and camera with a query.
+
+        Their features, under protocol "market1501-mq", are Market's multi-query
+        evaluation (SPEC 3.1).
+        """
+        columns = ["pid", "camid"]
+        asked = self.query[columns].drop_duplicates()
+        return self.multi_query.merge(asked, on=columns)
 
     def image_path(self, path: str) -> Path:
         """Where the image of a table's `path` lies."""
@@ -72,7 +97,8 @@ class ReIDDataset:
         """Poses of a table's images, (N, 25, 3) in pixels; all missing where none."""
         poses = empty_pose(len(table))
         for number, path in enumerate(table["path"]):
-            pose = self.poses.get(path.rpartition("/")[2])
+            key = path if self.pose_keys == "path" else path.rpartition("/")[2]
+            pose = self.poses.get(key)
             if pose is not None:
                 poses[number] = pose
         return poses
@@ -92,11 +118,16 @@ class ReIDDataset:
         return points
 
     def digest(self) -> str:
-        """SHA-256 of what was loaded: protocol, splits, file sizes, keypoint files."""
+        """SHA-256 of what was loaded: protocol, splits, file sizes, keypoint files.
+
+        Also identities and cameras, where not the images' names say them.
+        """
         lines = [f"{self.protocol} {self.trial}"]
         for split, table in self.splits.items():
             for path in table["path"]:
                 lines.append(f"{split} {path} {(self.root / path).stat().st_size}")
+            if self.pose_keys == "path":
+                lines += [f"{p} {c}" for p, c in table[["pid", "camid"]].to_numpy()]
         for path in self.keypoint_files:
             lines.append(f"keypoints {path} {(self.root / path).stat().st_size}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

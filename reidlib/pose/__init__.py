@@ -12,20 +12,24 @@ from reidlib.pose.skeletons import (
     pose_vector,
     torso_valid,
 )
+from reidlib.pose.sources import check_inside, find_arrays, read_keypoints
 from reidlib.pose.statistics import joint_statistics, views
 
 __all__ = [
     "SKELETONS",
     "PoseClusterer",
     "Skeleton",
+    "check_inside",
     "convert",
     "empty_pose",
+    "find_arrays",
     "flip",
     "joint_statistics",
     "normalise",
     "pose_vector",
     "read_annotation_csv",
     "read_openpose",
+    "read_keypoints",
     "torso_valid",
     "views",
     "write_openpose",

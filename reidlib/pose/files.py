@@ -1,6 +1,7 @@
 """Keypoint files: OpenPose JSON and the annotation CSV of Market-1501."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,16 +22,22 @@ def first_few(items: Sequence[str], count: int = 5) -> str:
 def _person(values: object, path: Path) -> Floats:
     """One person of an OpenPose file as a (25, 3) pose."""
     try:
-        flat = np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as fault:
+        with np.errstate(over="ignore"):  # becomes infinite, and is refused below
+            flat = np.asarray(values, dtype=np.float32)
+    except (TypeError, ValueError, OverflowError) as fault:
         raise ReIDDataError(
             f"{path}: pose_keypoints_2d holds something other than numbers ({fault}); "
             "run OpenPose on this image again."
         ) from fault
-    if flat.ndim != 1 or flat.size not in _BY_LENGTH or not np.isfinite(flat).all():
+    if flat.ndim != 1 or flat.size not in _BY_LENGTH:
         raise ReIDDataError(
-            f"{path}: pose_keypoints_2d holds {flat.size} values where BODY_25 has 75 "
-            "finite numbers; run OpenPose with --model_pose BODY_25."
+            f"{path}: pose_keypoints_2d holds {flat.size} values where BODY_25 has 75; "
+            "run OpenPose with --model_pose BODY_25."
+        )
+    if not np.isfinite(flat).all():
+        raise ReIDDataError(
+            f"{path}: pose_keypoints_2d holds NaN or infinity; write 0, 0, 0 for a "
+            "missing joint."
         )
     pose = flat.reshape(-1, 3)
     pose[pose[:, 2] <= 0] = (np.nan, np.nan, 0)
@@ -64,7 +71,7 @@ def read_openpose(path: str | Path) -> Floats:
     try:
         content = json.loads(path.read_bytes())
         people = [person["pose_keypoints_2d"] for person in content["people"]]
-    except (OSError, ValueError, KeyError, TypeError) as fault:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise ReIDDataError(
             f"{path}: not an OpenPose JSON file ({type(fault).__name__}: {fault}); "
             "write it again with --write_json."
@@ -126,10 +133,11 @@ def read_annotation_csv(path: str | Path) -> dict[str, Floats]:
             continue
         try:
             name, ys, xs = line.split(":")
-            row = np.array([json.loads(xs), json.loads(ys)], dtype=np.float32)
-        except (ValueError, TypeError):
+            with np.errstate(over="ignore"):
+                row = np.array([json.loads(xs), json.loads(ys)], dtype=np.float32)
+        except (ValueError, TypeError, OverflowError, RecursionError):
             row = np.zeros(0, dtype=np.float32)
-        if row.shape != (2, 18):
+        if row.shape != (2, 18) or not np.isfinite(row).all():
             faults.append(str(number))
             continue
         names.append(name.strip())
@@ -138,6 +146,12 @@ def read_annotation_csv(path: str | Path) -> dict[str, Floats]:
         raise ReIDDataError(
             f"{path}: {len(faults):,} rows are not 'name: [18 y]: [18 x]' "
             f"(lines {first_few(faults)}); mend or delete them."
+        )
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ReIDDataError(
+            f"{path}: {len(twice):,} images have more than one row "
+            f"({first_few(twice)}); delete all but one."
         )
     xy = np.array(rows, dtype=np.float32).reshape(-1, 2, 18).transpose(0, 2, 1)
     seen = (xy >= 0).all(axis=-1, keepdims=True)

@@ -3,6 +3,13 @@
 A pose is a float32 array (J, 3) of x, y, confidence, in pixels of its image; a
 missing joint is (NaN, NaN, 0). Points are (J, 2) in image units: x over the width,
 y over the height, NaN where missing.
+
+`points14` are the joints that MPII and LSP annotate, in the order of OpenPose's MPI
+model (poseParameters.cpp, POSE_MPI_BODY_PARTS) without its last one, the chest: head
+top, neck, then shoulder, elbow, wrist of the right and of the left arm, then hip, knee,
+ankle of the right and of the left leg. No other skeleton has a head top: it is the
+crown, and never becomes the nose. LSP's own files start at the right ankle: reorder
+them first.
 """
 
 from dataclasses import dataclass
@@ -24,12 +31,22 @@ class Skeleton:
         joints: name of each joint, in file order; R and L are the person's own.
         limbs: pairs of joint numbers to draw as a line.
         swaps: pairs of joint numbers that change places in a mirror.
+        sides: of each limb, "R" or "L" where it belongs to one side of the body, ""
+            in the middle or across; `reidlib.plots` colours limbs by it.
     """
 
     name: str
     joints: tuple[str, ...]
     limbs: tuple[tuple[int, int], ...]
     swaps: tuple[tuple[int, int], ...]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The side of each limb, in the order of `limbs`."""
+        ends = [
+            {self.joints[end][0] for end in limb} & {"R", "L"} for limb in self.limbs
+        ]
+        return tuple(one.pop() if len(one) == 1 else "" for one in ends)
 
 
 def _skeleton(name: str, joints: str, limbs: str) -> Skeleton:
@@ -69,6 +86,12 @@ SKELETONS: dict[str, Skeleton] = {
         "LHip LKnee LAnkle REye LEye REar LEar",
         "1-2 1-5 2-3 3-4 5-6 6-7 1-8 8-9 9-10 1-11 11-12 12-13 1-0 0-14 14-16 0-15 "
         "15-17",
+    ),
+    "points14": _skeleton(
+        "points14",
+        "HeadTop Neck RShoulder RElbow RWrist LShoulder LElbow LWrist RHip RKnee "
+        "RAnkle LHip LKnee LAnkle",
+        "0-1 1-2 2-3 3-4 1-5 5-6 6-7 1-8 8-9 9-10 1-11 11-12 12-13",
     ),
 }
 TORSO = (9, 12, 2, 5)  # RHip, LHip, RShoulder, LShoulder in BODY_25, SPEC 2.2

@@ -21,9 +21,11 @@ from reidlib.retrieval.rerank import k_reciprocal_distance
 from reidlib.retrieval.statistics import (
     Comparison,
     Interval,
+    Spread,
     as_record,
     bootstrap,
     interval,
+    over_trials,
     paired_bootstrap,
 )
 from reidlib.retrieval.streaming import evaluate_stream
@@ -44,6 +46,7 @@ __all__ = [
     "PoseMap",
     "Ranking",
     "RetrievalResult",
+    "Spread",
     "as_record",
     "bootstrap",
     "by_pose_cluster",
@@ -58,6 +61,7 @@ __all__ = [
     "identification",
     "interval",
     "k_reciprocal_distance",
+    "over_trials",
     "paired_bootstrap",
     "pool_queries",
     "pose_distance",

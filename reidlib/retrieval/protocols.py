@@ -3,18 +3,24 @@
 What differs between the tools and the papers of the field is in one table,
 `PROTOCOLS`; every entry may be overridden by an argument of `evaluate`.
 
-| protocol       | same camera | CMC                 | AP        | orphans | else      |
-|----------------|-------------|---------------------|-----------|---------|-----------|
-| market1501     | drop        | first-match         | step      | skip    |           |
-| dukemtmc       | drop        | first-match         | step      | skip    |           |
-| holdout        | drop        | first-match         | step      | skip    |           |
-| market1501-mq  | drop        | first-match         | step      | skip    | mean pool |
-| cuhk03-np      | drop        | first-match         | step      | skip    |           |
-| cuhk03-classic | drop-all    | single-gallery-shot | step      | skip    |           |
-| cuhk01         | drop-all    | single-gallery-shot | step      | skip    |           |
-| torchreid      | drop        | first-match         | step      | skip    |           |
-| layumi         | drop        | first-match         | trapezoid | zero    |           |
-| open-reid      | drop        | all-shots           | step      | skip    | together  |
+| protocol           | camera   | CMC                 | AP        | orphans | else     |
+|--------------------|----------|---------------------|-----------|---------|----------|
+| market1501         | drop     | first-match         | step      | skip    |          |
+| dukemtmc           | drop     | first-match         | step      | skip    |          |
+| holdout            | drop     | first-match         | step      | skip    |          |
+| market1501-mq      | drop     | first-match         | step      | skip    | mean pool|
+| cuhk03-np          | drop     | first-match         | step      | skip    |          |
+| cuhk03-classic     | drop-all | single-gallery-shot | step      | skip    |          |
+| cuhk01             | drop-all | single-gallery-shot | step      | skip    |          |
+| cuhk01-100         | drop-all | single-gallery-shot | step      | skip    |          |
+| folder             | drop     | first-match         | step      | skip    |          |
+| folder-no-cameras  | keep     | first-match         | step      | skip    |          |
+| holdout-no-cameras | keep     | first-match         | step      | skip    |          |
+| torchreid          | drop     | first-match         | step      | skip    |          |
+| layumi             | drop     | first-match         | trapezoid | zero    |          |
+| open-reid          | drop     | all-shots           | step      | skip    | together |
+
+The two "-no-cameras" are for images of which nobody says what camera took them.
 
 open-reid prints three CMCs and returns all-shots; its other two are "market1501" and
 "cuhk03-classic". torchreid's rule for CUHK03 is the latter with same_camera="drop".
@@ -151,6 +157,7 @@ class Options(TypedDict, total=False):
 
 _MARKET = Conventions()
 _ONE_SHOT = Conventions(cmc="single-gallery-shot", same_camera="drop-all")
+_NO_CAMERAS = Conventions(same_camera="keep")
 
 PROTOCOLS: Mapping[str, Conventions] = MappingProxyType(
     {
@@ -161,6 +168,10 @@ PROTOCOLS: Mapping[str, Conventions] = MappingProxyType(
         "cuhk03-classic": _ONE_SHOT,
         "cuhk03-np": _MARKET,
         "cuhk01": _ONE_SHOT,
+        "cuhk01-100": _ONE_SHOT,
+        "folder": _MARKET,
+        "folder-no-cameras": _NO_CAMERAS,
+        "holdout-no-cameras": _NO_CAMERAS,
         "torchreid": _MARKET,
         "layumi": Conventions(ap="trapezoid", orphans="zero"),
         "open-reid": Conventions(cmc="all-shots", ties="together"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,18 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and sample standard deviation of a mark over n trials; NaN for one."""
+
+    mean: float
+    std: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.std:.2f} ({self.n} trials)"
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,33 @@ def bootstrap(
         name: Interval(float(means[i]), float(low[i]), float(high[i]))
         for i, name in enumerate(METRICS)
     }
+
+
+def over_trials(
+    results: Sequence[RetrievalResult], metrics: Sequence[str] = METRICS
+) -> dict[str, Spread]:
+    """Mean ± standard deviation of each mark over the trials of a protocol.
+
+    Args:
+        results: of `evaluate`, one for each trial.
+        metrics: "mAP", "mINP", "rank<k>" and, single-shot, "mAP_single".
+
+    Raises:
+        ReIDDataError: no results.
+        ReIDConfigError: an unknown metric, or results of different conventions.
+    """
+    if not results:
+        raise ReIDDataError("there are no results; give one for each trial.")
+    if len({(r.protocol, r.conventions, r.metric) for r in results}) > 1:
+        raise ReIDConfigError(
+            "the trials were evaluated by different rules; evaluate all alike."
+        )
+    found = {}
+    for name in metrics:
+        values = np.array([np.nanmean(r.per_query(name)) for r in results])
+        std = values.std(ddof=1) if len(values) > 1 else np.nan
+        found[name] = Spread(float(values.mean()), float(std), len(values))
+    return found
 
 
 def as_record(intervals: Mapping[str, Interval]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from PIL import Image
 from reidlib.data import check, load_dataset
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import write_openpose
+from reidlib.retrieval import evaluate, pool_queries
 
 BODY = np.stack([np.arange(25), np.arange(25) * 2, np.ones(25)], 1).astype(np.float32)
 
@@ -182,6 +183,47 @@ def test_a_data_set_with_one_camera_loads_and_the_doctor_says_no(tmp_path):
     assert "all images come from one camera" in str(report)
 
 
+def test_a_multi_query_is_the_mean_of_its_boxes_by_hand(market):
+    for path in (market / "query").iterdir():
+        path.unlink()
+    add(market / "query", "0001_c1s1_001051_00.jpg")
+    # Two boxes of the query's camera; another camera's, and a training identity's.
+    boxes = ["0001_c1s1_000001_01.jpg", "0001_c1s1_000002_01.jpg"]
+    add(market / "gt_bbox", *boxes, "0001_c3s1_000001_01.jpg")
+    add(market / "gt_bbox", "0002_c1s1_000451_03.jpg")
+    data = load_dataset("market1501", market)
+    assert data.pooled_rows["path"].tolist() == [f"gt_bbox/{name}" for name in boxes]
+    assert len(data.multi_query) == 4
+
+    def at(*degrees):
+        return np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], 1)
+
+    # By name: junk, a distractor, the match at 80 degrees, another person.
+    gallery, g = at(0, -20, 80, -30), data.gallery
+    gallery_ids = g["pid"].to_numpy(), g["camid"].to_numpy()
+
+    def marks(features, rows, protocol):
+        ids = rows["pid"].to_numpy(), gallery_ids[0], rows["camid"].to_numpy()
+        return evaluate(features, gallery, *ids, gallery_ids[1], protocol=protocol)
+
+    # One query at 0: the others, 20 and 30 away, go before the match.
+    assert marks(at(0), data.query, "market1501").mAP == pytest.approx(1 / 3)
+    # Boxes at 0 and 90 make one query at 45: the match is 35 away, the next 65.
+    pooled = marks(at(0, 90), data.pooled_rows, "market1501-mq")
+    assert (pooled.n_queries, pooled.mAP, pooled.rank(1)) == (1, 1, 1)
+    found = pool_queries(
+        at(0, 90), *(data.pooled_rows[c].to_numpy() for c in ("pid", "camid"))
+    )
+    np.testing.assert_allclose(found.features, at(45), atol=1e-6)
+
+
+def test_holding_out_has_ten_trials_and_the_folders_one(half, market):
+    assert load_dataset("market1501", half, trial=9).n_trials == 10
+    assert load_dataset("market1501", market).n_trials == 1
+    with pytest.raises(ReIDConfigError, match="holdout protocol counts from 0 to 9"):
+        load_dataset("market1501", half, trial=10)
+
+
 def test_junk_is_never_trained_on(market):
     add(market / "bounding_box_train", "-1_c1s1_000001_01.jpg")
     assert load_dataset("market1501", market).train["pid"].min() == 2
@@ -209,7 +251,7 @@ def test_the_digest_sees_names_sizes_and_keypoints(market):
     assert third == hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def test_the_doctor_reports_faults_and_raises_none(market, tmp_path):
+def test_the_doctor_reports_faults_and_raises_none(market, tmp_path, own_cache):
     report = check("market1501", market)
     assert report.usable
     assert report.counts["gallery"] == (4, 2, 3)
@@ -218,7 +260,8 @@ def test_the_doctor_reports_faults_and_raises_none(market, tmp_path):
     (market / "query" / "0003_c4s6_015641_00.jpg").write_bytes(b"no picture")
     report = check("market1501", market, every_image=True)
     assert "1 of 9 images cannot be read" in report.problems[0]
-    assert str(report).endswith("next: mend the problems, then run doctor again")
+    again = f"next: .venv/bin/python -m reidlib doctor market1501 {market}"
+    assert str(report).endswith(again)
     assert not check("market1501", tmp_path / "none").usable
 
 
