@@ -1,6 +1,7 @@
 """pt-GAN: the generator that redraws a person in a pose, and its judge."""
 
 from math import log2
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,20 +12,21 @@ from reidlib.errors import ReIDConfigError
 SLOPE_G = 0.1  # LeakyReLU slope in the generator, SPEC.md 4.1
 SLOPE_D = 0.2  # and in the discriminator
 SPREAD = 16.0  # a joint strays about 1/16 of the picture's height from its mean
+Norm = Literal["instance", "batch"]
+NORMS = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
 PREPARE_WIDTHS = (8, 6, 4, 2, 1, 1)  # of the first stage, in units of ngf
 
 
 class ResBlock(nn.Module):
-    """Conv-IN-LReLU-Conv-IN plus the input, then LReLU (SPEC.md 4.2)."""
+    """Conv-norm-LReLU-Conv-norm plus the input, then LReLU (SPEC.md 4.2)."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, norm: Norm = "instance") -> None:
         super().__init__()
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.InstanceNorm2d(channels),
-            nn.LeakyReLU(SLOPE_G),
+            *_norm(channels, norm),
             nn.Conv2d(channels, channels, 3, padding=1),
-            nn.InstanceNorm2d(channels),
+            NORMS[norm](channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,6 +50,9 @@ class Generator(nn.Module):
             middle. Concatenated raw, as in the paper, the 50 coordinates are drowned
             by the features, and colours, which sit in directions of small variance,
             are learned last.
+        norm: "instance", the paper's code, or "batch". InstanceNorm takes the mean of
+            every map away, picture by picture, and with it most of what says which
+            colour a coat has; BatchNorm takes away the mean of the batch only.
 
     At the defaults it has 34,198,464 parameters.
     """
@@ -61,8 +66,13 @@ class Generator(nn.Module):
         size: tuple[int, int] = (128, 64),
         native_aspect: bool = False,
         standardise: bool = True,
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
+        if norm not in NORMS:
+            raise ReIDConfigError(
+                f"There is no norm '{norm}'; choose one of {', '.join(NORMS)}."
+            )
         if size[0] % 4 or size[1] % 4 or size[0] < 32:
             raise ReIDConfigError(
                 f"The generator cannot draw {size[0]}x{size[1]} pictures; both sides "
@@ -71,25 +81,26 @@ class Generator(nn.Module):
         self.features, self.pose, self.ngf = features, pose, ngf
         self.blocks, self.size = blocks, (size[0], size[1])
         self.native_aspect, self.standardise = native_aspect, standardise
+        self.norm = norm
         self.scale = nn.BatchNorm1d(features, affine=False)
         start = (4, 2) if native_aspect else (4, 4)
         self.prepare = _prepare(features + pose, ngf, size[0], start)
         self.down = nn.Sequential(
             nn.ReflectionPad2d(3),
             nn.Conv2d(ngf, ngf, 7),
-            *_norm(ngf),  # H x W
+            *_norm(ngf, norm),  # H x W
             nn.Conv2d(ngf, 2 * ngf, 3, 2, 1),
-            *_norm(2 * ngf),  # H/2 x W/2
+            *_norm(2 * ngf, norm),  # H/2 x W/2
             nn.Conv2d(2 * ngf, 4 * ngf, 3, 2, 1),
-            *_norm(4 * ngf),  # H/4 x W/4
+            *_norm(4 * ngf, norm),  # H/4 x W/4
         )
-        self.residual = nn.Sequential(*(ResBlock(4 * ngf) for _ in range(blocks)))
+        self.residual = nn.Sequential(*(ResBlock(4 * ngf, norm) for _ in range(blocks)))
         paint = nn.Conv2d(ngf, 3, 7, bias=False)
         self.up = nn.Sequential(
             nn.ConvTranspose2d(4 * ngf, 2 * ngf, 3, 2, 1, 1),
-            *_norm(2 * ngf),  # H/2 x W/2
+            *_norm(2 * ngf, norm),  # H/2 x W/2
             nn.ConvTranspose2d(2 * ngf, ngf, 3, 2, 1, 1),
-            *_norm(ngf),  # H x W
+            *_norm(ngf, norm),  # H x W
             nn.ReflectionPad2d(3),
             paint,
             nn.Tanh(),
@@ -101,7 +112,7 @@ class Generator(nn.Module):
     def config(self) -> dict:
         """The arguments that rebuild this network (JSON types)."""
         names = ["features", "pose", "ngf", "blocks", "size"]
-        names += ["native_aspect", "standardise"]
+        names += ["native_aspect", "standardise", "norm"]
         return {name: getattr(self, name) for name in names}
 
     def forward(self, features: Tensor, poses: Tensor) -> Tensor:
@@ -143,8 +154,8 @@ def _prepare(
     return nn.Sequential(*layers)
 
 
-def _norm(channels: int) -> tuple[nn.Module, nn.Module]:
-    return nn.InstanceNorm2d(channels), nn.LeakyReLU(SLOPE_G)
+def _norm(channels: int, norm: Norm) -> tuple[nn.Module, nn.Module]:
+    return NORMS[norm](channels), nn.LeakyReLU(SLOPE_G)
 
 
 class Discriminator(nn.Module):

@@ -11,6 +11,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure as
 
 from reidlib.data import PairDataset, to_network, validation_split
 from reidlib.models import Discriminator, Encoder, Generator
+from reidlib.models.ptgan import Norm
 from reidlib.training.loop import LoopConfig, Task, fit
 from reidlib.training.losses import (
     Adversarial,
@@ -32,7 +33,8 @@ class PtGANConfig(LoopConfig):
     ``code_mode()`` gives the authors' released choices instead (SPEC.md 4.1).
 
     Attributes:
-        ngf, ndf, blocks, native_aspect, d_last_norm: of G and D (SPEC.md 4.2, 4.3).
+        ngf, ndf, blocks, native_aspect, norm, d_last_norm: of G and D (SPEC.md 4.2,
+            4.3).
         adversarial, reconstruction: forms of eq. 3 and eq. 4.
         lambda_rec, lambda_class: weights of eq. 4 and eq. 5 in eq. 6.
         class_loss_in_g: whether G, too, is told whose picture it must be.
@@ -50,6 +52,7 @@ class PtGANConfig(LoopConfig):
     ndf: int = 64
     blocks: int = 9
     native_aspect: bool = False
+    norm: Norm = "instance"
     d_last_norm: bool = True
     adversarial: Adversarial = "nonsat"
     reconstruction: Reconstruction = "l2_mse"
@@ -65,7 +68,15 @@ class PtGANConfig(LoopConfig):
 
     def generator(self, features: int, size: tuple[int, int]) -> Generator:
         """G for sources of so many features and pictures of this size."""
-        return Generator(features, 50, self.ngf, self.blocks, size, self.native_aspect)
+        return Generator(
+            features,
+            50,
+            self.ngf,
+            self.blocks,
+            size,
+            self.native_aspect,
+            norm=self.norm,
+        )
 
 
 def code_mode(**changes: Any) -> PtGANConfig:

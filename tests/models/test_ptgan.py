@@ -152,8 +152,9 @@ def test_one_picture_is_drawn_alike_alone_and_in_a_batch():
     assert torch.allclose(alone, g(features, poses)[:1], atol=1e-5)
 
 
-def test_the_config_rebuilds_the_generator():
-    g = tiny_generator(native_aspect=True).eval()
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_the_config_rebuilds_the_generator(norm):
+    g = tiny_generator(native_aspect=True, norm=norm).eval()
     again = Generator(**g.config()).eval()
     again.load_state_dict(g.state_dict())
     assert torch.equal(again(*inputs()), g(*inputs()))
@@ -167,6 +168,22 @@ def test_a_residual_block_adds_to_its_input():
             nn.init.zeros_(layer.bias)
     x = torch.randn(2, 4, 6, 6)
     assert torch.allclose(block(x), F.leaky_relu(x, 0.1))
+
+
+@pytest.mark.parametrize(("norm", "kept"), [("instance", False), ("batch", True)])
+def test_only_batch_norm_keeps_how_two_pictures_differ_in_the_mean(norm, kept):
+    torch.manual_seed(0)
+    g = tiny_generator(norm=norm).train()
+    x = torch.rand(2, 8, 32, 16)
+    with torch.no_grad():
+        means = g.down[2](g.down[1](g.down[0](x))).mean((2, 3))
+    differ = (means[0] - means[1]).abs().max() > 1e-3
+    assert bool(differ) is kept
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(ReIDConfigError, match="no norm 'layer'; choose one of inst"):
+        Generator(8, norm="layer")
 
 
 def test_weights_start_kaiming_normal():
