@@ -21,6 +21,7 @@ NEEDS = {
     "06_fusionnet": ["03_baselines", "04_ptgan", "05_pose_clustering"],
     "07_ablations": ["03_baselines", "04_ptgan", "05_pose_clustering"],
     "08_benchmarks": ["06_fusionnet", "07_ablations"],
+    "10_your_data": ["01_data"],
 }
 DATASET = config.get("dataset") or "synthetic"
 ROOT = config.get("root") or ""

@@ -2,6 +2,7 @@
 
 from .body import Pose
 from .clothes import ATTRIBUTE_NAMES, Person
+from .photos import write_photos
 from .plan import PRESETS
 from .world import Camera, Crop, Nuisance, Shot, World
 from .write import open_world, true_shot, write_world
@@ -18,5 +19,6 @@ __all__ = [
     "World",
     "open_world",
     "true_shot",
+    "write_photos",
     "write_world",
 ]
