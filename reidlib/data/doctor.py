@@ -179,10 +179,12 @@ def _compare(data: ReIDDataset, counts: dict[str, tuple[int, int, int]]) -> list
         return []
     notes = []
     if "all" not in known and data.protocol == "holdout":
+        images, published = counts["all"][0], known["train"][0]
+        agree = "as published" if images == published else f"published: {published:,}"
         notes.append(
-            f"only bounding_box_train is here ({counts['all'][0]:,} images, published "
-            f"are {known['train'][0]:,}), so whole identities are held out to evaluate "
-            "with; results do not compare with published ones."
+            f"only bounding_box_train is here ({images:,} images, {agree}), so whole "
+            "identities are held out to evaluate with; results do not compare with "
+            "published ones."
         )
         known = {}
     for split, (images, people) in known.items():
