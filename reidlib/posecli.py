@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from reidlib.data.layouts import doctor_command
 from reidlib.pose.detector import detect_poses, keypoint_files, load_detector
 
 
@@ -34,8 +35,10 @@ class Poses:
     height: int = 512
 
     def run(self) -> int:
-        """Print how many pictures have a person and a whole torso."""
+        """Print how many pictures have a person and a torso, and what to run next."""
         files = keypoint_files(self.root, self.out)
         network = load_detector(self.weights, height=self.height, device=self.device)
         print(detect_poses(files, network, batch=self.batch, device=self.device))
+        if self.out is None:  # where the doctor looks for them
+            print(f"next: {doctor_command('', self.root)}")
         return 0

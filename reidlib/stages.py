@@ -129,7 +129,7 @@ def train_points(run: Run) -> np.ndarray:
     if np.isnan(found).all():
         raise ReIDConfigError(
             f"{run.data.root} has no keypoints, which pt-GAN needs; put OpenPose JSON "
-            "files into its folder keypoints."
+            "files into its folder keypoints, or run python -m reidlib poses detect."
         )
     return found
 

@@ -116,11 +116,19 @@ def _next(data: ReIDDataset, given: Path) -> str:
     reidlib = [PYTHON, "-m", "reidlib"]
     if not data.poses:
         return shlex.join([*reidlib, "poses", "detect", str(data.root)])
-    train = shlex.join([*reidlib, "train", "fusion", "--dataset", name, "--root", root])
+    where = ["--dataset", name, "--root", root]
+    if not _has_torso(data):  # what can be had without pt-GAN
+        return shlex.join([*reidlib, "evaluate", "--features", "r2", *where])
+    train = shlex.join([*reidlib, "train", "fusion", *where])
     pictures = [str(data.image_path(data.query["path"].iloc[0])), str(data.root)]
     search = shlex.join([*reidlib, "search"])
     # Training prints where the extractor lies.
-    return f'{search} "$({train})" {shlex.join(pictures)}'
+    return f'extractor="$({train})" && {search} "$extractor" {shlex.join(pictures)}'
+
+
+def _has_torso(data: ReIDDataset) -> bool:
+    """Whether pt-GAN has a picture to learn from."""
+    return bool(torso_valid(data.pose_array(data.train)).any())
 
 
 def _broken(opened: Opened) -> str:
@@ -153,6 +161,16 @@ def _matches(data: ReIDDataset) -> tuple[list[str], list[str]]:
             "all images come from one camera, and the protocol looks for a person in "
             "another; add images of a second camera."
         )
+    elif not data.has_cameras and not found:
+        problems.append(
+            "no query has another image of its person in the gallery; give people two "
+            "images or more."
+        )
+    elif not data.has_cameras and found < asked:
+        notes.append(
+            f"{asked - found:,} of {asked:,} queries have no image of their person in "
+            "the gallery; evaluation leaves them out."
+        )
     elif not found:
         problems.append(
             "no query has an image of another camera in the gallery; check the "
@@ -179,10 +197,12 @@ def _compare(data: ReIDDataset, counts: dict[str, tuple[int, int, int]]) -> list
         return []
     notes = []
     if "all" not in known and data.protocol == "holdout":
+        images, published = counts["all"][0], known["train"][0]
+        agree = "as published" if images == published else f"published: {published:,}"
         notes.append(
-            f"only bounding_box_train is here ({counts['all'][0]:,} images, published "
-            f"are {known['train'][0]:,}), so whole identities are held out to evaluate "
-            "with; results do not compare with published ones."
+            f"only bounding_box_train is here ({images:,} images, {agree}), so whole "
+            "identities are held out to evaluate with; results do not compare with "
+            "published ones."
         )
         known = {}
     for split, (images, people) in known.items():
@@ -208,7 +228,10 @@ def _incomplete(data: ReIDDataset) -> list[str]:
         if not any((data.root / file).exists() for file in files):
             notes.append(f"missing: {files[0]}, for {use}.")
     if not data.poses:
-        notes.append("no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN.")
+        notes.append(
+            "no keypoints: put OpenPose JSON into keypoints/ to train pt-GAN, or let "
+            f"{PYTHON} -m reidlib poses detect write it."
+        )
         return notes
     searched = pd.concat([data.splits[split] for split in _SEARCHED])
     asked = searched["path"].drop_duplicates()
@@ -219,7 +242,7 @@ def _incomplete(data: ReIDDataset) -> list[str]:
             f"{without.sum():,} of {len(asked):,} images of train, query and gallery "
             "have no keypoints."
         )
-    if len(data.train) and not torso_valid(data.pose_array(data.train)).any():
+    if len(data.train) and not _has_torso(data):
         notes.append(
             "no training image has both hips and both shoulders; pt-GAN cannot train."
         )

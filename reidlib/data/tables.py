@@ -93,6 +93,10 @@ class ReIDDataset:
         """Where the image of a table's `path` lies."""
         return self.root / path
 
+    def cameras(self, table: pd.DataFrame) -> pd.Series:
+        """The camid of a table's images, (N,); 0 for all where `has_cameras` is not."""
+        return table["camid"] * int(self.has_cameras)
+
     def pose_array(self, table: pd.DataFrame) -> Floats:
         """Poses of a table's images, (N, 25, 3) in pixels; all missing where none."""
         poses = empty_pose(len(table))

@@ -90,6 +90,11 @@ def _placed(above: Values, upto: Values, ties: str) -> Values:
     tied = (upto > above).any(axis=0).sum()
     if ties != "expected" or tied == 0:
         return poisson_binomial(upto)
+    whole = (above == 0) & (upto == 1)
+    if (whole == (upto > above)).all():  # the place among whole ties is uniform
+        rows = zip(poisson_binomial(above), whole.sum(axis=1).tolist(), strict=True)
+        placed = [np.convolve(row, np.full(m + 1, 1 / (m + 1))) for row, m in rows]
+        return np.stack([row[: above.shape[1] + 1] for row in placed])
     nodes, weights = np.polynomial.legendre.leggauss(int(tied) // 2 + 1)
     total = np.zeros((above.shape[0], above.shape[1] + 1))
     for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):

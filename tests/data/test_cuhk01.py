@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from reidlib.cli import main
 from reidlib.data import load_dataset
 from reidlib.data.cuhk01 import split_cuhk01
 from reidlib.errors import ReIDConfigError, ReIDDataError
@@ -17,7 +17,6 @@ from reidlib.pose import write_openpose
 from reidlib.retrieval import evaluate_distances, over_trials
 
 EVERYONE = range(1, 972)
-ROOT = os.environ.get("REIDLIB_CUHK01", "")
 
 
 def write(root: Path, people: int) -> Path:
@@ -164,21 +163,14 @@ def test_keypoints_are_found_by_the_image_name(cuhk01):
     assert seen == {"campus/0003002.png"}
 
 
-@pytest.fixture(scope="module")
-def real():
-    if not Path(ROOT, "campus").is_dir():
-        pytest.skip("set REIDLIB_CUHK01 to the folder of CUHK01's campus")
-    return Path(ROOT)
-
-
 @pytest.mark.real_data
-def test_every_trial_of_the_real_set_has_its_counts(real, monkeypatch):
+def test_every_trial_of_the_real_set_has_its_counts(real_cuhk01, monkeypatch):
     # Keypoints are read by the test below; they are the same in each trial.
     monkeypatch.setattr("reidlib.data.cuhk01.read_by_name", lambda *_: ({}, ()))
     wanted = {"cuhk01": (1940, 972), "cuhk01-100": (3484, 200)}
     for protocol, (train, test) in wanted.items():
         for trial in range(10):
-            data = load_dataset("cuhk01", real, protocol=protocol, trial=trial)
+            data = load_dataset("cuhk01", real_cuhk01, protocol=protocol, trial=trial)
             tables = (data.train, data.query, data.gallery)
             assert tuple(map(len, tables)) == (train, test, test)
             people = [set(table["pid"]) for table in tables]
@@ -186,14 +178,14 @@ def test_every_trial_of_the_real_set_has_its_counts(real, monkeypatch):
             assert len(people[0]) == train // 4
             assert people[0] | people[1] == set(EVERYONE)
     for trial in range(10):
-        data = load_dataset("cuhk01", real, protocol="holdout", trial=trial)
+        data = load_dataset("cuhk01", real_cuhk01, protocol="holdout", trial=trial)
         assert data.train["pid"].nunique() == 971 - 243  # 242.75
         assert len(data.train) + len(data.query) + len(data.gallery) == 3884
 
 
 @pytest.mark.real_data
-def test_the_real_set_has_a_pose_for_all_images_but_one(real):
-    data = load_dataset("cuhk01", real)
+def test_the_real_set_has_a_pose_for_all_images_but_one(real_cuhk01):
+    data = load_dataset("cuhk01", real_cuhk01)
     assert len(data.poses) == len(data.keypoint_files) == 3884
     seen = np.stack(list(data.poses.values()))[..., 2] > 0
     assert (~seen.any(axis=1)).sum() == 1
@@ -201,3 +193,12 @@ def test_the_real_set_has_a_pose_for_all_images_but_one(real):
     points = data.points(data.query.head(20))
     assert np.nanmin(points) > -0.5
     assert np.nanmax(points) < 1.5
+
+
+@pytest.mark.real_data
+def test_the_doctor_finds_the_published_counts(real_cuhk01, own_cache, capsys):
+    assert main(["doctor", str(real_cuhk01)]) == 0
+    shown = capsys.readouterr().out
+    counted = "  all           3,884 images    971 identities   2 cameras"
+    published = "   published: 3,884 images, 971 identities"
+    assert counted + published in shown.splitlines()

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from reidlib.cli import main
 from reidlib.data import check, load_dataset, opened
 from reidlib.data.doctor import _next
-from reidlib.pose import write_openpose
+from reidlib.pose import empty_pose, write_openpose
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 SIZE = (8, 16)  # width, height
@@ -320,4 +320,28 @@ def test_own_pictures_lead_to_keypoints_and_then_to_a_rank_list(market):
     seen = replace(data, poses={"0002_c1s1_000451_03.jpg": BODY})
     train = f"{start} train fusion --dataset folder --root '{market}'"
     query = market / data.query["path"][0]
-    assert _next(seen, market) == f"{start} search \"$({train})\" '{query}' '{market}'"
+    search = f"{start} search \"$extractor\" '{query}' '{market}'"
+    assert _next(seen, market) == f'extractor="$({train})" && {search}'
+    # Without a torso there is no pt-GAN; what there is can be scored.
+    half = replace(data, poses={"0002_c1s1_000451_03.jpg": empty_pose(1)[0]})
+    score = f"{start} evaluate --features r2 --dataset folder --root '{market}'"
+    assert _next(half, market) == score
+
+
+def test_people_without_cameras_need_two_pictures(tmp_path):
+    for person in "abcd":
+        (tmp_path / person).mkdir()
+        (tmp_path / person / "1.jpg").write_bytes(picture())
+    report = check("", tmp_path)
+    assert report.problems == (
+        "no query has another image of its person in the gallery; give people two "
+        "images or more.",
+    )
+    table = "path,pid,split\na/1.jpg,1,train\nb/1.jpg,2,query\n"
+    table += "b/2.jpg,2,gallery\nc/1.jpg,3,query\nd/1.jpg,4,gallery\n"
+    (tmp_path / "b" / "2.jpg").write_bytes(picture())
+    (tmp_path / "images.csv").write_text(table)
+    report = check("folder", tmp_path)
+    said = "1 of 2 queries have no image of their person in the gallery; evaluation "
+    assert said + "leaves them out." in report.notes
+    assert report.usable

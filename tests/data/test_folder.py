@@ -47,6 +47,7 @@ def test_folders_are_identities_in_sorted_order(people):
     assert data.identities.values.tolist() == [[1, "alice"], [2, "bob"], [3, "zoë"]]
     assert data.protocol == "holdout-no-cameras"
     assert not data.has_cameras
+    assert data.cameras(data.train).tolist() == [0] * 6
     assert "no cameras: every gallery image of the query's identity" in data.notes[0]
     assert (len(data.train), len(data.query), len(data.gallery)) == (6, 1, 2)
     everything = [row for t in data.splits.values() for row in t.values.tolist()]

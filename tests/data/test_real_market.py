@@ -1,23 +1,14 @@
 """Facts of the real Market-1501 training half, where it is at hand (SPEC 2.2, 15)."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
+from reidlib.cli import main
 from reidlib.data import PairDataset, check, load_dataset, read_images
 from reidlib.pose import PoseClusterer, normalise, read_annotation_csv, torso_valid
 
-ROOT = os.environ.get("REIDLIB_MARKET", "")
-pytestmark = [
-    pytest.mark.real_data,
-    pytest.mark.skipif(
-        not Path(ROOT, "bounding_box_train").is_dir(),
-        reason="set REIDLIB_MARKET to the folder of Market's bounding_box_train",
-    ),
-]
+pytestmark = pytest.mark.real_data
 # Nose Neck RSho RElb RWri LSho LElb LWri (MidHip) RHip RKne RAnk LHip LKne LAnk
 # REye LEye REar LEar: share of training images without the joint, SPEC 2.2.
 MISSING = [0.41, 0.03, 0.04, 0.23, 0.42, 0.04, 0.26, 0.44, 0.05, 0.05, 0.11, 0.24]
@@ -25,13 +16,13 @@ MISSING += [0.05, 0.11, 0.24, 0.50, 0.52, 0.47, 0.47]
 
 
 @pytest.fixture(scope="module")
-def data():
-    return load_dataset("market1501", ROOT)
+def data(real_market):
+    return load_dataset("market1501", real_market)
 
 
 @pytest.fixture(scope="module")
-def annotated():
-    return read_annotation_csv(Path(ROOT, "market-annotation-train.csv"))
+def annotated(real_market):
+    return read_annotation_csv(real_market / "market-annotation-train.csv")
 
 
 def identities(names):
@@ -66,8 +57,8 @@ def test_joints_are_missing_as_often_as_counted(annotated):
     assert (gone[19:] == 1).all()
 
 
-def test_the_test_half_has_its_torsos_too():
-    poses = read_annotation_csv(Path(ROOT, "market-annotation-test.csv"))
+def test_the_test_half_has_its_torsos_too(real_market):
+    poses = read_annotation_csv(real_market / "market-annotation-test.csv")
     pids = identities(poses)
     assert (len(poses), (pids == 0).sum(), (pids == -1).sum()) == (19_732, 2_798, 3_819)
     valid = torso_valid(np.stack(list(poses.values()))) & (pids > 0)
@@ -92,9 +83,18 @@ def test_joint_clusters_are_left_middle_and_right(annotated):
     np.testing.assert_allclose(centres, [(8, 58), (27, 49), (54, 57)], atol=2)
 
 
-def test_the_doctor_finds_it_usable(data):
-    report = check("market1501", ROOT)
-    assert report.usable
-    assert report.keypoints[0] == pytest.approx(1 - 419 / 12_936)
-    images = read_images(data.query.head(50), (128, 64), ROOT)
+def test_every_picture_can_be_read(data):
+    images = read_images(data.query.head(50), (128, 64), data.root)
     assert images.shape == (50, 3, 128, 64)
+
+
+def test_the_doctor_finds_the_published_counts(real_market, own_cache, capsys):
+    assert main(["doctor", str(real_market)]) == 0
+    shown = capsys.readouterr().out
+    counted = "  all          12,936 images    751 identities   6 cameras"
+    published = "   published: 12,936 images, 751 identities"
+    assert counted + published in shown.splitlines()
+    assert "only bounding_box_train is here (12,936 images, as published), so" in shown
+    report = check("market1501", real_market)
+    assert report.keypoints[0] == pytest.approx(1 - 419 / 12_936)
+    assert report.usable

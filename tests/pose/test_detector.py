@@ -263,6 +263,9 @@ def test_the_command_writes_the_files_and_a_summary(pictures, monkeypatch, capsy
     out = capsys.readouterr().out
     assert out == ("5 images (5 new), 4 with a person, 4 with a whole torso (80.0%)\n")
     assert len(list((pictures / "there").iterdir())) == 5
+    assert main(words[:-1]) == 0  # where the doctor looks, so that it is next
+    command = f".venv/bin/python -m reidlib doctor {pictures}"
+    assert capsys.readouterr().out.splitlines()[1] == f"next: {command}"
     assert main(["poses", "detect", str(pictures / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert main(["poses", "detect", str(pictures / "there")]) == 2

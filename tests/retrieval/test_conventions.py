@@ -286,3 +286,19 @@ def test_a_ranking_follows_the_same_rules_as_the_marks(camera):
         hits = ranking.relevant[query][ranking.valid[query]]
         ap = marks_of(hits)[1] if hits.any() else 0
         assert result.average_precision[query] == pytest.approx(ap)
+
+
+def test_one_image_each_and_all_scores_alike_is_chance():
+    # 300 identities in any order: rank 1 to 300, each as likely as the others.
+    pids, cams = np.arange(300), np.ones(300, int)
+    found = evaluate_distances(
+        np.zeros((300, 300)),
+        pids,
+        pids,
+        cams,
+        cams + 1,
+        cmc="single-gallery-shot",
+        ties="expected",
+    )
+    assert found.rank(1) == pytest.approx(1 / 300)
+    assert found.mAP_single == pytest.approx((1 / np.arange(1, 301)).sum() / 300)
