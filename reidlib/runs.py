@@ -79,7 +79,10 @@ class Run:
         if split not in self._pictures:
             table = getattr(self.data, split)
             self._pictures[split] = read_images(
-                table, self.profile.size, self.data.root
+                table,
+                self.profile.size,
+                self.data.root,
+                cache=self.home / "runs" / "images",
             )
         return self._pictures[split]
 

@@ -6,7 +6,8 @@ like any other data set.
 
 from reidlib.data.datasets import load_dataset
 from reidlib.data.doctor import Report, check
-from reidlib.data.images import ImageDataset, PairDataset, read_images
+from reidlib.data.images import ImageDataset, PairDataset
+from reidlib.data.reading import read_images
 from reidlib.data.splits import validation_split
 from reidlib.data.tables import ReIDDataset, class_labels
 from reidlib.data.transforms import (

@@ -1,89 +1,18 @@
-"""Images as tensors: reading them, and the two data sets that training draws from."""
+"""The two data sets that training draws from: images, and pairs of them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 from reidlib.data.transforms import source_augmentation, to_network
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import flip, pose_vector, torso_valid
-from reidlib.pose.files import first_few
 
 Transform = Callable[[Tensor], Tensor]
-Paths = pd.DataFrame | Sequence[str | Path]
-
-
-T = TypeVar("T")
-
-
-def _open_all(
-    paths: Paths, root: str | Path | None, use: Callable[[Image.Image], T]
-) -> Iterator[T]:
-    """Use every image file in turn; raise at the end if some could not be read."""
-    listed = paths["path"] if isinstance(paths, pd.DataFrame) else paths
-    faults = []
-    # A bar only where there is something to wait for: a few thousand per second.
-    for path in tqdm(listed, "reading images", leave=False):
-        try:
-            with Image.open(Path(root or "", path)) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise OSError("more than 8 bits per channel")
-                yield use(image)
-        except (OSError, SyntaxError, ValueError) as fault:  # Pillow raises all three
-            name = Path(root or "", path)
-            faults.append(f"{name} ({str(fault).replace(repr(str(name)), 'it')})")
-    if faults:
-        raise ReIDDataError(
-            f"{len(faults):,} of {len(listed):,} images cannot be read: "
-            f"{first_few(faults)}. Copy these files again or take them out."
-        )
-
-
-def read_images(
-    paths: Paths, size: tuple[int, int], root: str | Path | None = None
-) -> Tensor:
-    """Read and resize images, bilinear with antialiasing.
-
-    Args:
-        paths: a table with a `path` column, or a list of paths.
-        size: (height, width) of the result.
-        root: folder that the paths are relative to.
-
-    Returns:
-        (N, 3, H, W) uint8, in the order given.
-
-    Raises:
-        ReIDDataError: files are missing or broken; all are reported at once.
-    """
-    height, width = size
-    pixels = np.empty((len(paths), height, width, 3), dtype=np.uint8)
-
-    def resize(image: Image.Image) -> NDArray[np.uint8]:
-        rgb = image.convert("RGB")
-        return np.asarray(rgb.resize((width, height), Image.Resampling.BILINEAR))
-
-    for number, image in enumerate(_open_all(paths, root, resize)):
-        pixels[number] = image
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
-
-
-def image_sizes(paths: Paths, root: str | Path | None = None) -> NDArray[np.int64]:
-    """Height and width of image files in pixels, (N, 2), from their headers.
-
-    Raises:
-        ReIDDataError: files are missing or no images; all are reported at once.
-    """
-    sizes = _open_all(paths, root, lambda image: (image.height, image.width))
-    return np.array(list(sizes), dtype=np.int64).reshape(-1, 2)
 
 
 class ImageDataset(Dataset[tuple[Tensor, Tensor]]):

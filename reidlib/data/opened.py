@@ -15,9 +15,10 @@ import PIL
 from PIL import Image
 from tqdm.auto import tqdm
 
+from reidlib.data.reading import FAULTS, fault_text
+
 # Another Pillow may read what this one cannot.
-_VERSION = f"1, Pillow {PIL.__version__}"
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_VERSION = f"2, Pillow {PIL.__version__}"
 Entry = tuple[int, int, int, int, str]  # bytes, time of change, width, height, fault
 
 logger = logging.getLogger(__name__)
@@ -71,10 +72,8 @@ def fault_of(path: Path) -> tuple[int, int, str]:
                 return 0, 0, "more than 8 bits per channel"
             image.convert("RGB")
             return image.width, image.height, ""
-    except _BOMBS as fault:
-        return 0, 0, f"its header claims a size that cannot be true: {fault}"
-    except (OSError, SyntaxError, ValueError) as fault:  # Pillow raises all three
-        return 0, 0, str(fault).replace(repr(str(path)), "it")
+    except FAULTS as fault:
+        return 0, 0, fault_text(fault, path)
 
 
 def open_images(root: Path, paths: Iterable[str], *, remember: bool = True) -> Opened:

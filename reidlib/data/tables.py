@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from reidlib.data.images import image_sizes
+from reidlib.data.reading import image_sizes
 from reidlib.pose import empty_pose, normalise
 from reidlib.pose.skeletons import Floats
 

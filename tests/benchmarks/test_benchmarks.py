@@ -1,10 +1,10 @@
-"""The benchmark script runs at a toy size; its figures are for `make bench`."""
+"""The benchmark scripts run at a toy size; their figures are for `make bench`."""
 
 import sys
 
 import torch
 
-from tests.benchmarks import bench_retrieval
+from tests.benchmarks import bench_images, bench_retrieval
 
 
 def test_every_part_of_the_retrieval_benchmark_prints_its_rows(monkeypatch, capsys):
@@ -26,3 +26,17 @@ def test_every_part_of_the_retrieval_benchmark_prints_its_rows(monkeypatch, caps
         "k_reciprocal_distance",
     ):
         assert row in printed
+
+
+def test_the_image_benchmark_prints_a_line_for_each_case(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench_images.py", "--count=8", "--rounds=1"])
+    before = torch.get_num_threads()
+    try:
+        bench_images.main()
+    finally:
+        torch.set_num_threads(before)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(bench_images.CASES)
+    for line in lines[1:]:
+        assert "cache" in line
+        assert int(line.split("differ by ")[1].split()[0]) <= 2

@@ -124,7 +124,7 @@ def test_a_jpeg_cut_short(market, query):
 
 def test_text_in_place_of_an_image(market, query):
     query.write_text("hello")
-    assert only_problem(market) == unreadable(query, "cannot identify image file it")
+    assert only_problem(market) == unreadable(query, "no image of a known format")
 
 
 def test_a_cmyk_jpeg_is_fine(market, query):

@@ -1,0 +1,270 @@
+"""Image files as one tensor: every fault at once, and as fast as they decode.
+
+The pixels are Pillow's: both decode by libjpeg-turbo, and torch resizes bytes with
+the same integer arithmetic. Where the two sizes are no multiples of each other, some
+values differ by one or two grey levels of 255.
+"""
+
+import hashlib
+import logging
+import os
+import struct
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.io import decode_jpeg
+from tqdm.auto import tqdm
+
+from reidlib.errors import ReIDDataError
+from reidlib.pose.files import first_few
+
+Paths = pd.DataFrame | Sequence[str | Path]
+T = TypeVar("T")
+
+READER = 1  # version of what is cached
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+FAULTS = (OSError, SyntaxError, ValueError, *_BOMBS)  # Pillow raises all of them
+_CHUNK = 64  # images resized together
+_PENDING = 2**25  # bytes of decoded images that wait for it
+_WORKERS = 8
+# of a JPEG: marker, length, and in a frame's: bits, height, width, channels
+_SEGMENT = struct.Struct(">xBHBHHB")
+_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+
+logger = logging.getLogger(__name__)
+
+
+def read_images(
+    paths: Paths,
+    size: tuple[int, int],
+    root: str | Path | None = None,
+    *,
+    cache: str | Path | None = None,
+) -> Tensor:
+    """Read and resize images, bilinear with antialiasing.
+
+    Args:
+        paths: a table with a `path` column, or a list of paths.
+        size: (height, width) of the result.
+        root: folder that the paths are relative to.
+        cache: folder where the result is kept, for the next call with the same files
+            of the same sizes and times of change; None: nowhere.
+
+    Returns:
+        (N, 3, H, W) uint8, in the order given.
+
+    Raises:
+        ReIDDataError: files are missing or broken; all are reported at once.
+    """
+    files = _files(paths, root)
+    kept = None if cache is None else _place(Path(cache), files, size)
+    if kept is not None:
+        known = _load(kept, (len(files), 3, *size))
+        if known is not None:
+            return known
+    images = _read(files, size)
+    if kept is not None:
+        _save(kept, images)
+    return images
+
+
+def image_sizes(paths: Paths, root: str | Path | None = None) -> NDArray[np.int64]:
+    """Height and width of image files in pixels, (N, 2), from their headers.
+
+    Raises:
+        ReIDDataError: files are missing or no images; all are reported at once.
+    """
+    sizes = np.zeros((len(paths), 2), dtype=np.int64)
+
+    def measure(number: int, path: Path) -> None:
+        with Image.open(path) as image:
+            sizes[number] = _shallow(image).size[::-1]
+
+    files = _files(paths, root)
+    _each(files, lambda rows: _try(rows, files, measure))
+    return sizes
+
+
+def fault_text(fault: Exception, path: Path) -> str:
+    """What a reader complained of, without the path."""
+    if isinstance(fault, UnidentifiedImageError):
+        return "no image of a known format"
+    if isinstance(fault, _BOMBS):
+        return f"its header claims a size that cannot be true: {fault}"
+    return str(fault).replace(repr(str(path)), "it")
+
+
+def decode(path: Path) -> Tensor:
+    """The pixels of an image file, (H, W, 3) uint8.
+
+    Whole JPEGs of one or three channels are decoded by torchvision, everything else by
+    Pillow, which knows more formats and tells what is wrong.
+
+    Raises:
+        FAULTS: it cannot be read.
+    """
+    data = np.fromfile(path, dtype=np.uint8)
+    if _ordinary_jpeg(data.tobytes()):
+        try:
+            pixels = decode_jpeg(torch.from_numpy(data))
+        except RuntimeError:
+            pass
+        else:
+            return pixels.expand(3, -1, -1).permute(1, 2, 0)
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(_shallow(image).convert("RGB")))
+
+
+def _ordinary_jpeg(data: bytes) -> bool:
+    """Whether it ends as a JPEG should, and its header has nothing odd."""
+    if not data.startswith(b"\xff\xd8\xff") or not data.endswith(b"\xff\xd9"):
+        return False
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        kind, length, bits, height, width, channels = _SEGMENT.unpack_from(data, at)
+        if kind in _START_OF_FRAME:
+            fits = 0 < height * width <= (Image.MAX_IMAGE_PIXELS or float("inf"))
+            return bits == 8 and channels in (1, 3) and fits
+        at += 2 + length
+    return False
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        raise OSError("more than 8 bits per channel")
+    return image
+
+
+def _files(paths: Paths, root: str | Path | None) -> list[Path]:
+    listed = paths["path"] if isinstance(paths, pd.DataFrame) else paths
+    return [Path(root or "", path) for path in listed]
+
+
+def _read(files: list[Path], size: tuple[int, int]) -> Tensor:
+    images = torch.empty((len(files), 3, *size), dtype=torch.uint8)
+
+    def finish(waiting: dict[torch.Size, list[tuple[int, Tensor]]]) -> None:
+        for shape, found in waiting.items():
+            rows, pixels = zip(*found, strict=True)
+            batch = torch.stack(pixels).permute(0, 3, 1, 2)
+            if tuple(shape[:2]) != tuple(size):
+                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
+            images[list(rows)] = batch
+        waiting.clear()
+
+    def work(rows: range) -> dict[int, str]:
+        waiting: dict[torch.Size, list[tuple[int, Tensor]]] = defaultdict(list)
+        pending = 0
+
+        def take(number: int, path: Path) -> None:
+            nonlocal pending
+            pixels = decode(path)
+            waiting[pixels.shape].append((number, pixels))
+            pending += pixels.numel()
+            if pending > _PENDING:
+                finish(waiting)
+                pending = 0
+
+        faults = _try(rows, files, take)
+        finish(waiting)
+        return faults
+
+    _each(files, work)
+    return images
+
+
+def _try(
+    rows: range, files: list[Path], use: Callable[[int, Path], None]
+) -> dict[int, str]:
+    """Use these files one by one; what was wrong with each that failed."""
+    faults = {}
+    for number in rows:
+        try:
+            use(number, files[number])
+        except FAULTS as fault:
+            faults[number] = fault_text(fault, files[number])
+    return faults
+
+
+def _each(files: list[Path], work: Callable[[range], dict[int, str]]) -> None:
+    """Work on all files, a chunk at a time, on as many cores as there are.
+
+    Raises:
+        ReIDDataError: some failed, named together.
+    """
+    chunks = [
+        range(k, min(k + _CHUNK, len(files))) for k in range(0, len(files), _CHUNK)
+    ]
+    workers = max(1, min(_WORKERS, _cores(), len(chunks)))
+    faults: dict[int, str] = {}
+    # A bar only where there is something to wait for: a few thousand per second.
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(files), desc="reading images", leave=False) as bar,
+    ):
+        for rows, found in zip(chunks, pool.map(work, chunks), strict=True):
+            faults |= found
+            bar.update(len(rows))
+    if faults:
+        told = [f"{files[number]} ({why})" for number, why in sorted(faults.items())]
+        raise ReIDDataError(
+            f"{len(faults):,} of {len(files):,} images cannot be read: "
+            f"{first_few(told)}. Copy these files again or take them out."
+        )
+
+
+def _cores() -> int:
+    """Cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _place(cache: Path, files: list[Path], size: tuple[int, int]) -> Path | None:
+    """Where these files are kept: `<which files>-<as they are now>.npy`."""
+    which = hashlib.sha256(repr((READER, tuple(size))).encode())
+    now = which.copy()
+    try:
+        for path in files:
+            found = path.stat()
+            which.update(os.fsencode(path.absolute()) + b"\0")
+            now.update(f"{found.st_size} {found.st_mtime_ns} ".encode())
+    except OSError:
+        return None  # reading tells what is wrong
+    return cache / f"{which.hexdigest()[:16]}-{now.hexdigest()[:16]}.npy"
+
+
+def _load(kept: Path, shape: tuple[int, ...]) -> Tensor | None:
+    try:
+        pixels = np.load(kept)
+    except (OSError, ValueError, EOFError):  # none, or cut short: it is made again
+        return None
+    same = pixels.dtype == np.uint8 and pixels.shape == shape
+    return torch.from_numpy(pixels) if same else None
+
+
+def _save(kept: Path, images: Tensor) -> None:
+    """Write in one step, and drop what was kept of the same files before."""
+    temporary = kept.with_name(f".{kept.stem}.{os.getpid()}.tmp")
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                np.save(file, images.numpy())
+            for old in kept.parent.glob(f"{kept.stem.partition('-')[0]}-*.npy"):
+                old.unlink(missing_ok=True)
+            temporary.replace(kept)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as fault:
+        logger.warning("the images read are not kept: %s", fault)
