@@ -169,6 +169,10 @@ def _walk(root: Path, notes: list[str]) -> list[Entry]:
         )
     if len(found) > len(images):
         notes.append(f"{len(found) - len(images):,} files are no .jpg or .png images.")
+    people = {path.partition("/")[0] for path in images} | set(KEYPOINT_FOLDERS)
+    bare = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".")
+    if bare := [name for name in bare if name not in people]:
+        notes.append(f"{len(bare):,} folders hold no image: {first_few(bare)}.")
     return [Entry(path, path.partition("/")[0]) for path in images]
 
 
