@@ -371,8 +371,8 @@ extras
 # ## Looking at rankings
 #
 # Numbers convince, pictures explain. We take one query that R1 gets wrong at
-# rank 1 and R2 gets right, and one that R2 gets wrong as well. (Where nobody is
-# wrong, the first query stands in.)
+# rank 1 and R2 gets right, and one that R2 gets wrong as well. (Where nobody
+# is wrong, the first query stands in.)
 
 # %% tags=["nbval-ignore-output"]
 miss = {n: results[n].first_match for n in ("R1", "R2")}

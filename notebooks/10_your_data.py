@@ -328,10 +328,11 @@ if not root:
 rules = {"every picture": "holdout-no-cameras", "other cameras": "holdout"}
 found["pixels"] = {s: to_float(run.images(s)).flatten(1) for s in parts}
 if not root:
+    pairs = {name: (f["query"], f["gallery"]) for name, f in found.items()}
     scores = {
-        rule: {name: evaluate(f["query"], f["gallery"], *labels, protocol=p).mAP
-               for name, f in found.items()}
-        for rule, p in rules.items()
+        rule: {name: evaluate(*both, *labels, protocol=protocol).mAP
+               for name, both in pairs.items()}
+        for rule, protocol in rules.items()
     }
     print(pd.DataFrame(scores).round(2))
 

@@ -212,6 +212,13 @@ def test_a_folder_that_is_no_data_set_is_refused(people, tmp_path):
         load_dataset("folder", people)
 
 
+def test_a_person_without_a_picture_is_named(people):
+    for name in ("zoe", "adam", ".thumbnails"):
+        (people / name).mkdir()
+    data = load_dataset("folder", people)
+    assert "2 folders hold no image: adam, zoe." in data.notes
+
+
 def test_keypoints_mirror_the_folders_or_have_a_name_of_their_own(people):
     add(people, "bob/only.jpg")
     (people / "bob" / "readme.txt").write_text("not a picture")
@@ -221,13 +228,6 @@ def test_keypoints_mirror_the_folders_or_have_a_name_of_their_own(people):
     data = load_dataset("folder", people)
     assert sorted(data.poses) == ["alice/001.jpg", "bob/only.jpg"]
     assert data.notes[0] == "1 files are no .jpg or .png images."
-
-
-def test_a_person_without_a_picture_is_named(people):
-    for name in ("zoe", "adam", ".thumbnails"):
-        (people / name).mkdir()
-    data = load_dataset("folder", people)
-    assert "2 folders hold no image: adam, zoe." in data.notes
     every = [t for t in data.splits.values() if len(t)]
     for part in every:  # bob/001.jpg has alice's file name and not her pose
         seen = data.pose_array(part)[:, 0, 2] > 0
