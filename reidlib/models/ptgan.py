@@ -69,10 +69,7 @@ class Generator(nn.Module):
         norm: Norm = "instance",
     ) -> None:
         super().__init__()
-        if norm not in NORMS:
-            raise ReIDConfigError(
-                f"There is no norm '{norm}'; choose one of {', '.join(NORMS)}."
-            )
+        _known(norm)
         if size[0] % 4 or size[1] % 4 or size[0] < 32:
             raise ReIDConfigError(
                 f"The generator cannot draw {size[0]}x{size[1]} pictures; both sides "
@@ -158,6 +155,13 @@ def _norm(channels: int, norm: Norm) -> tuple[nn.Module, nn.Module]:
     return NORMS[norm](channels), nn.LeakyReLU(SLOPE_G)
 
 
+def _known(norm: str) -> None:
+    if norm not in NORMS:
+        raise ReIDConfigError(
+            f"There is no norm '{norm}'; choose one of {', '.join(NORMS)}."
+        )
+
+
 class Discriminator(nn.Module):
     """Real or drawn, and whose picture it is (SPEC.md 4.3, AC-GAN head).
 
@@ -171,6 +175,8 @@ class Discriminator(nn.Module):
             unchanged stack (5) would end in a 3x1 map.
         last_norm: normalise the last map. Turn it off where that map is tiny: over
             5 cells InstanceNorm removes what tells real from drawn.
+        norm: "instance", the paper's code, or "batch", which lets a short stack over
+            small pictures see what InstanceNorm removes.
     """
 
     def __init__(
@@ -180,8 +186,10 @@ class Discriminator(nn.Module):
         size: tuple[int, int] = (128, 64),
         stride_two: int | None = None,
         last_norm: bool = True,
+        norm: Norm = "instance",
     ) -> None:
         super().__init__()
+        _known(norm)
         self.identities, self.ndf, self.size = identities, ndf, size
         if size[0] < 64 or size[1] < 32:
             raise ReIDConfigError(
@@ -199,19 +207,19 @@ class Discriminator(nn.Module):
             stride = 2 if i < halvings else 1
             layers.append(nn.Conv2d(before, after, 4, stride, 1))
             if i < 5 or last_norm:
-                layers.append(nn.InstanceNorm2d(after))
+                layers.append(NORMS[norm](after))
             layers.append(nn.LeakyReLU(SLOPE_D))
         self.trunk = nn.Sequential(*layers)
         self.real = nn.Conv2d(8 * ndf, 1, 1, bias=False)
         with torch.no_grad():
-            cells = self.trunk(torch.zeros(1, 3, *size)).shape[-2:].numel()
+            cells = self.trunk.eval()(torch.zeros(1, 3, *size)).shape[-2:].numel()
         self.identity = nn.Sequential(
             nn.Flatten(),
             nn.Linear(8 * ndf * cells, 16 * ndf),
             nn.ReLU(),
             nn.Linear(16 * ndf, identities),
         )
-        self.apply(kaiming)
+        self.train().apply(kaiming)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Judge.

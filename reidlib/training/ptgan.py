@@ -115,7 +115,13 @@ def train_ptgan(
     pids = table["pid"].to_numpy()
     identities = len(np.unique(pids[~held_out]))
     g = config.generator(r1.features, size)
-    d = Discriminator(identities, config.ndf, size, last_norm=config.d_last_norm)
+    d = Discriminator(
+        identities,
+        config.ndf,
+        size,
+        last_norm=config.d_last_norm,
+        norm=config.norm,
+    )
     adam: dict[str, torch.optim.Optimizer] = {
         name: torch.optim.Adam(net.parameters(), lr=config.lr, betas=config.betas)
         for name, net in (("g", g), ("d", d))

@@ -184,6 +184,18 @@ def test_only_batch_norm_keeps_how_two_pictures_differ_in_the_mean(norm, kept):
 def test_an_unknown_norm_is_refused():
     with pytest.raises(ReIDConfigError, match="no norm 'layer'; choose one of inst"):
         Generator(8, norm="layer")
+    with pytest.raises(ReIDConfigError, match="no norm 'layer'"):
+        Discriminator(5, norm="layer")
+
+
+@pytest.mark.parametrize(("norm", "sees"), [("instance", False), ("batch", True)])
+def test_only_with_batch_norm_does_d_see_that_a_picture_is_paler(norm, sees):
+    torch.manual_seed(0)
+    d = Discriminator(5, 4, (64, 32), norm=norm)
+    bright = torch.rand(4, 3, 64, 32) + 0.5
+    with torch.no_grad():
+        maps = d.trunk[:4](torch.cat([bright, bright * 0.3]))
+    assert torch.allclose(maps[:4], maps[4:], atol=0.05) is not sees
 
 
 def test_weights_start_kaiming_normal():
