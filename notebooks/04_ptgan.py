@@ -644,9 +644,10 @@ figure = plots.picture_grid(cells, columns=6, rows=names)
 # %% [markdown]
 # *Each column is one test person: the source picture, the pose asked for,
 # what $G$ drew, the truth, and the photograph that was really taken. Compare
-# upper and lower body with the source: light and dark follow it, strong
-# colours only faintly. Of the pose a blurred outline is left. Nobody told $G$
-# the background: the best it can do there is an average.*
+# upper and lower body with the source: light and dark follow it, and so do
+# hues, but paler: a red shirt comes out brick, jeans a dull blue. Of the pose
+# a blurred outline is left. Nobody told $G$ the background: the best it can do
+# there is an average.*
 
 # %% [markdown]
 # ## How good, and compared with what?
@@ -841,8 +842,9 @@ figure = plots.picture_grid(cells, columns=k + 1, rows=names)
 
 # %% [markdown]
 # *Above: the $K$ poses. Below: two test people, each first as photographed
-# and then redrawn in every pose. Light and dark clothes stay with the row;
-# from column to column, in so short a run, only the outline moves a little.*
+# and then redrawn in every pose. The clothes stay with the row, in muted
+# colours; from column to column, in so short a run, only the outline moves a
+# little.*
 
 # %% [markdown]
 # ## What is lost
@@ -868,8 +870,8 @@ pd.Series(kept, name="edges").round(2).to_frame()
 
 # %% [markdown]
 # *Strength of edges on the person, relative to the truth.* What identifies a
-# person to this method is what survives: light and dark, part of the colour,
-# and their order from head to foot. Two people in the same colours with
+# person to this method is what survives: light and dark, muted colours, and
+# their order from head to foot. Two people in the same colours with
 # different prints are one person to $G$.
 
 # %% [markdown]

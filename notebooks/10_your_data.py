@@ -26,6 +26,7 @@
 # %%
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ told(check(run.data.name, photos, every_image=True))
 # *What is there, what is unusual (`note`), what stands in the way
 # (`problem`), and the next command.* Now a folder in which three things went
 # wrong: a download broke off, a page of text was saved as a picture, and one
-# person has no picture at all.
+# person has a folder and no picture.
 
 # %%
 place = Path(tempfile.mkdtemp()) / "photos"
@@ -209,7 +210,15 @@ print("cameras known:", run.data.has_cameras)
 #
 # R1 is there already: it learned what people wear, from rendered people
 # (chapter 3). R2 starts from it and learns to tell *your* people apart. Both
-# stages are kept in the run's folder and reused.
+# stages are kept in the run's folder and reused. A small folder needs fewer
+# steps than the profile has: twenty passes over its pictures.
+
+# %%
+encoder = run.profile.encoder
+steps = min(encoder.steps, 20 * len(run.data.train) // encoder.batch)
+encoder = replace(encoder, steps=steps)
+run = replace(run, profile=replace(run.profile, encoder=encoder))
+print("steps:", steps)
 
 # %% tags=["nbval-ignore-output"]
 r1, r2 = stages.r1(run), stages.r2(run)
