@@ -312,11 +312,11 @@ print(run.record("10_your_data", records).name)
 # ```
 #
 # ```{solution} ex-10-1
-# Raw pixels gain most from the looser rule: a good part of what they find is
-# the same place in the same light. R1 gains little, R2 nothing: it learned
-# from people whose pictures come from several cameras. So it depends on the
-# descriptor *and* on the pictures; where all pictures of a person are frames
-# of one walk, expect much more.
+# Raw pixels and R1 gain from the looser rule: a part of what they find is the
+# same place in the same light. R2 gains nothing: it was trained on people
+# whose pictures come from several cameras. So it depends on the descriptor
+# *and* on the pictures; where all pictures of a person are frames of one walk,
+# expect much more.
 # ```
 
 # %%
