@@ -277,9 +277,9 @@ def _place(cache: Path, files: list[Path], size: tuple[int, int]) -> Path | None
 def _load(kept: Path, shape: tuple[int, ...]) -> Tensor | None:
     try:
         pixels = np.load(kept)
-    except (OSError, ValueError, EOFError):  # none, or cut short: it is made again
+        same = pixels.dtype == np.uint8 and pixels.shape == shape
+    except Exception:  # none, or damaged, where NumPy raises all kinds: made again
         return None
-    same = pixels.dtype == np.uint8 and pixels.shape == shape
     return torch.from_numpy(pixels) if same else None
 
 
