@@ -10,7 +10,7 @@ import logging
 import os
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -18,11 +18,11 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 import torch
+import torchvision
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.io import decode_jpeg
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDDataError
@@ -104,39 +104,36 @@ def fault_text(fault: Exception, path: Path) -> str:
     return str(fault).replace(repr(str(path)), "it")
 
 
-def decode(path: Path) -> Tensor:
-    """The pixels of an image file, (H, W, 3) uint8.
-
-    Whole JPEGs of one or three channels are decoded by torchvision, everything else by
-    Pillow, which knows more formats and tells what is wrong.
-
-    Raises:
-        FAULTS: it cannot be read.
-    """
-    data = np.fromfile(path, dtype=np.uint8)
-    if _ordinary_jpeg(data.tobytes()):
-        try:
-            pixels = decode_jpeg(torch.from_numpy(data))
-        except RuntimeError:
-            pass
-        else:
-            return pixels.expand(3, -1, -1).permute(1, 2, 0)
-    with Image.open(path) as image:
-        return torch.from_numpy(np.array(_shallow(image).convert("RGB")))
-
-
-def _ordinary_jpeg(data: bytes) -> bool:
-    """Whether it ends as a JPEG should, and its header has nothing odd."""
+def _jpeg_values(data: bytearray) -> int:
+    """Bytes that it decodes to: of an ordinary JPEG that ends as it should, else 0."""
     if not data.startswith(b"\xff\xd8\xff") or not data.endswith(b"\xff\xd9"):
-        return False
+        return 0
     at = 2
     while at + 10 <= len(data) and data[at] == 0xFF:
         kind, length, bits, height, width, channels = _SEGMENT.unpack_from(data, at)
         if kind in _START_OF_FRAME:
-            fits = 0 < height * width <= (Image.MAX_IMAGE_PIXELS or float("inf"))
-            return bits == 8 and channels in (1, 3) and fits
+            fits = height * width <= (Image.MAX_IMAGE_PIXELS or float("inf"))
+            plain = bits == 8 and channels in (1, 3) and fits
+            return height * width * channels if plain else 0
         at += 2 + length
-    return False
+    return 0
+
+
+def _decoded(jpegs: list[Tensor]) -> list[Tensor]:
+    """The pixels of JPEG files, (1 or 3, H, W) uint8.
+
+    Raises:
+        RuntimeError: one of them is broken.
+        AttributeError: this torchvision has no decoder any more, as announced.
+    """
+    return torchvision.io.decode_jpeg(jpegs) if jpegs else []
+
+
+def _by_pillow(path: Path) -> Tensor:
+    """The pixels of any image file, (3, H, W) uint8."""
+    with Image.open(path) as image:
+        pixels = np.array(_shallow(image).convert("RGB"))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def _shallow(image: Image.Image) -> Image.Image:
@@ -151,32 +148,65 @@ def _files(paths: Paths, root: str | Path | None) -> list[Path]:
 
 
 def _read(files: list[Path], size: tuple[int, int]) -> Tensor:
-    images = torch.empty((len(files), 3, *size), dtype=torch.uint8)
+    """Decode and resize.
 
-    def finish(waiting: dict[torch.Size, list[tuple[int, Tensor]]]) -> None:
-        for shape, found in waiting.items():
-            rows, pixels = zip(*found, strict=True)
-            batch = torch.stack(pixels).permute(0, 3, 1, 2)
-            if tuple(shape[:2]) != tuple(size):
-                batch = F.interpolate(batch, size, mode="bilinear", antialias=True)
-            images[list(rows)] = batch
-        waiting.clear()
+    Whole JPEGs of one or three channels are decoded by torchvision, a batch at a time.
+    Everything else, and a batch with one that it refuses, goes by Pillow, which knows
+    more formats and tells what is wrong.
+    """
+    images = torch.empty((len(files), 3, *size), dtype=torch.uint8)
+    result = images.numpy()  # copies small arrays in half the time
+
+    def place(found: dict[int, Tensor]) -> None:
+        alike: dict[torch.Size, list[int]] = defaultdict(list)
+        for number, pixels in found.items():
+            if tuple(pixels.shape[1:]) == tuple(size):
+                result[number] = pixels.numpy()
+            else:
+                alike[pixels.shape].append(number)
+        for rows in alike.values():
+            batch = torch.stack([found[number].permute(1, 2, 0) for number in rows])
+            batch = F.interpolate(
+                batch.permute(0, 3, 1, 2), size, mode="bilinear", antialias=True
+            )
+            result[rows] = batch.numpy()
 
     def work(rows: range) -> dict[int, str]:
-        waiting: dict[torch.Size, list[tuple[int, Tensor]]] = defaultdict(list)
+        jpegs: dict[int, Tensor] = {}
+        other: dict[int, Tensor] = {}
         pending = 0
+        faults = {}
 
         def take(number: int, path: Path) -> None:
             nonlocal pending
-            pixels = decode(path)
-            waiting[pixels.shape].append((number, pixels))
-            pending += pixels.numel()
+            data = bytearray(path.read_bytes())
+            if values := _jpeg_values(data):
+                jpegs[number] = torch.frombuffer(data, dtype=torch.uint8)
+            else:
+                other[number] = _by_pillow(path)
+                values = other[number].numel()
+            pending += values
             if pending > _PENDING:
-                finish(waiting)
-                pending = 0
+                finish()
 
-        faults = _try(rows, files, take)
-        finish(waiting)
+        def finish() -> None:
+            nonlocal pending
+            try:
+                found = _decoded(list(jpegs.values()))
+            except (RuntimeError, AttributeError):
+                faults.update(_try(jpegs, files, anew))
+            else:
+                place(dict(zip(jpegs, found, strict=True)))
+            place(other)
+            jpegs.clear()
+            other.clear()
+            pending = 0
+
+        def anew(number: int, path: Path) -> None:
+            place({number: _by_pillow(path)})
+
+        faults |= _try(rows, files, take)
+        finish()
         return faults
 
     _each(files, work)
@@ -184,7 +214,7 @@ def _read(files: list[Path], size: tuple[int, int]) -> Tensor:
 
 
 def _try(
-    rows: range, files: list[Path], use: Callable[[int, Path], None]
+    rows: Iterable[int], files: list[Path], use: Callable[[int, Path], None]
 ) -> dict[int, str]:
     """Use these files one by one; what was wrong with each that failed."""
     faults = {}
@@ -247,9 +277,9 @@ def _place(cache: Path, files: list[Path], size: tuple[int, int]) -> Path | None
 def _load(kept: Path, shape: tuple[int, ...]) -> Tensor | None:
     try:
         pixels = np.load(kept)
-    except (OSError, ValueError, EOFError):  # none, or cut short: it is made again
+        same = pixels.dtype == np.uint8 and pixels.shape == shape
+    except Exception:  # none, or damaged, where NumPy raises all kinds: made again
         return None
-    same = pixels.dtype == np.uint8 and pixels.shape == shape
     return torch.from_numpy(pixels) if same else None
 
 

@@ -92,7 +92,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         root = chosen.root or write_world(
-            Path(place, "world"), ids=max(2, chosen.count // 4), images_per_id=8
+            Path(place, "world"), ids=max(2, chosen.count // 8), images_per_id=8
         )
         files = sorted(root.rglob("*.jpg"))[: chosen.count]
         print(f"{len(files)} images, {chosen.rounds} rounds")

@@ -85,6 +85,33 @@ def test_order_is_kept_over_many_chunks(tmp_path, monkeypatch):
     assert (reds - wanted).abs().max() <= 2
 
 
+@pytest.mark.parametrize("cores", [1, 5])
+def test_the_number_of_threads_changes_nothing(mixed, monkeypatch, cores):
+    first = read_images(mixed, (64, 32))
+    monkeypatch.setattr(reading, "_CHUNK", 2)
+    monkeypatch.setattr(reading, "_cores", lambda: cores)
+    assert torch.equal(first, read_images(mixed, (64, 32)))
+
+
+def test_without_torchvision_s_decoder_all_goes_by_pillow(mixed, monkeypatch):
+    monkeypatch.delattr("torchvision.io.decode_jpeg")
+    images = read_images(mixed, (64, 32))
+    for path, image in zip(mixed, images, strict=True):
+        assert (image.int() - plainly(path, (64, 32)).int()).abs().max() <= 1
+
+
+def test_what_torchvision_refuses_is_asked_of_pillow(tmp_path):
+    """A JPEG without its tables: both refuse it, and its neighbours are read."""
+    whole = jpeg(picture((128, 64)))
+    at = whole.index(b"\xff\xdb")
+    untabled = whole[:at] + whole[whole.index(b"\xff\xc0") :]
+    for name, data in {"a.jpg": whole, "b.jpg": untabled, "c.jpg": whole}.items():
+        (tmp_path / name).write_bytes(data)
+    assert not pillow_takes(tmp_path / "b.jpg")
+    with pytest.raises(ReIDDataError, match=r"^1 of 3 images .*b\.jpg \(broken data"):
+        read_images(["a.jpg", "b.jpg", "c.jpg"], (64, 32), tmp_path)
+
+
 def pillow_takes(path: Path) -> bool:
     try:
         with Image.open(path) as image:
@@ -137,7 +164,7 @@ def test_what_is_kept_is_not_read_again(mixed, tmp_path, monkeypatch):
     first = read_images(mixed, (64, 32), cache=kept)
     assert torch.equal(first, read_images(mixed, (64, 32)))
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "decode", lambda path: pytest.fail(f"opened {path}"))
+        patch.setattr(reading, "_read", lambda *_: pytest.fail("read again"))
         again = read_images(mixed, (64, 32), cache=kept)
         assert torch.equal(first, again)
         again.zero_()  # the caller's own
@@ -169,7 +196,10 @@ def test_what_was_kept_badly_is_made_again(mixed, tmp_path):
     whole = file.read_bytes()
     other = io.BytesIO()
     np.save(other, np.zeros((2, 3, 64, 32), np.uint8))
-    for damage in (b"", whole[:70], whole[:-5], b"text", other.getvalue()):
+    archive = b"PK\x03\x04" + whole
+    header = whole.replace(b"(", b"9", 1)
+    halves = whole[:70], whole[:-5]
+    for damage in (b"", *halves, b"text", archive, header, other.getvalue()):
         file.write_bytes(damage)
         assert torch.equal(first, read_images(mixed, (64, 32), cache=kept))
         assert file.read_bytes() == whole
