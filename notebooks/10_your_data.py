@@ -26,6 +26,7 @@
 # %%
 import shutil
 import tempfile
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,11 +112,12 @@ print(run)
 
 
 # %%
-def told(report):
-    print(str(report).replace(str(home), "."))
+def told(report, place):
+    for line in str(report).replace(str(place), ".").splitlines():
+        print(textwrap.fill(line, 79, subsequent_indent=" " * 6))
 
 
-told(check(run.data.name, photos, every_image=True))
+told(check(run.data.name, photos, every_image=True), home)
 
 # %% [markdown]
 # *What is there, what is unusual (`note`), what stands in the way
@@ -136,7 +138,7 @@ page.write_text("404 not found")
 
 # %%
 report = check("folder", ill, every_image=True)
-print(str(report).replace(str(ill.parent), "."))
+told(report, ill.parent)
 print("usable:", report.usable)
 
 # %% [markdown]
@@ -177,7 +179,8 @@ figure = plots.picture_grid(cells, columns=6, rows=["picture", "joints"])
 
 # %% [markdown]
 # *Six training pictures and the joints that were found in each. Hidden joints
-# are missing. Alt text: a row of pedestrians and below it their skeletons.*
+# are missing, and now and then a whole person is. Alt text: a row of
+# pedestrians and below it their skeletons.*
 #
 # ## Who is for training, who for the test
 #

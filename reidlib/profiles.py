@@ -63,7 +63,7 @@ SMOKE = Profile(
     attributes=SMALL,
     encoder=replace(SMALL, steps=250, lr=1e-3, bottleneck=512),
     ptgan=PtGANConfig(
-        steps=1350,
+        steps=1500,
         ngf=16,
         ndf=16,
         blocks=3,
