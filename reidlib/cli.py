@@ -224,7 +224,9 @@ class Search:
     top: int = 10
 
     def run(self) -> int:
-        """Print rank, distance and file, nearest first."""
+        """Print rank, distance and file, nearest first; the query itself is no find."""
+        if self.top < 1:
+            raise ReIDConfigError(f"--top is {self.top}; give 1 or more.")
         if self.gallery.suffix == ".safetensors":
             names = json.loads(self.gallery.with_suffix(".json").read_text())
             known = read_weights(self.gallery)["features"]
@@ -233,10 +235,14 @@ class Search:
         wanted = _describe(self.weights, [self.query])[1]
         index = GalleryIndex(known.shape[1])
         index.add(known)
-        found = index.search(wanted, self.top)
-        rows = zip(found.ids[0], found.distances[0], strict=True)
-        for place, (row, distance) in enumerate(rows, start=1):
-            print(f"{place:4}  {distance:.4f}  {names[int(row)]}")
+        found = index.search(wanted, self.top + 1)
+        rows = [
+            (max(0.0, float(distance)), names[int(row)])
+            for row, distance in zip(found.ids[0], found.distances[0], strict=True)
+            if Path(names[int(row)]).resolve() != self.query.resolve()
+        ]
+        for place, (distance, name) in enumerate(rows[: self.top], start=1):
+            print(f"{place:4}  {distance:.4f}  {name}")
         return 0
 
 

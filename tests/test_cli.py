@@ -1,6 +1,7 @@
 """The command line on the tiny run: what it prints, and how it fails."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_evaluate_prints_the_protocol_and_intervals(
     assert main(["evaluate", *here, "--features", "r1", "--rerank"]) == 0
 
 
-def test_extract_then_search_finds_the_picture_itself(
+def test_extract_then_search_finds_the_same_picture_under_another_name(
     tiny_run: Run, extractor: Path, tmp_path: Path, capsys
 ) -> None:
     folder, out = tiny_run.data.root / "query", tmp_path / "gallery.safetensors"
@@ -67,9 +68,22 @@ def test_extract_then_search_finds_the_picture_itself(
     assert read_weights(out)["features"].shape == (len(names), 512)
     capsys.readouterr()
     query = sorted(folder.glob("*.jpg"))[1]
-    assert main(["search", str(extractor), str(query), str(out), "--top", "3"]) == 0
+    copied = shutil.copy(query, tmp_path / "somebody.jpg")
+    search = ["search", str(extractor), str(copied), str(out), "--top", "3"]
+    assert main(search) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3 and lines[0].endswith(query.name)
+    assert lines[0].split()[:2] == ["1", "0.0000"]
+    # A picture of the gallery itself is no find.
+    search[2] = str(query)
+    assert main(search) == 0
+    others = capsys.readouterr().out.splitlines()
+    assert len(others) == 3
+    assert [line.split()[-1] for line in others[:2]] == [
+        line.split()[-1] for line in lines[1:]
+    ]
+    assert main([*search[:-1], "0"]) == 2
+    assert "--top is 0" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
