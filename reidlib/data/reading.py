@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -29,7 +28,6 @@ from reidlib.errors import ReIDDataError
 from reidlib.pose.files import first_few
 
 Paths = pd.DataFrame | Sequence[str | Path]
-T = TypeVar("T")
 
 READER = 1  # version of what is cached
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
