@@ -1,15 +1,23 @@
 """What is learned: encoders R1 and R2, pt-GAN, FusionNet, and the whole extractor."""
 
+from reidlib.models.aligned import AlignedGenerator
 from reidlib.models.encoder import Encoder
 from reidlib.models.extractor import PoseInvariantExtractor, redraw
 from reidlib.models.fusion import FusionNet
+from reidlib.models.generators import PoseGenerator, build_generator, make_generator
+from reidlib.models.imagegan import ImageGenerator
 from reidlib.models.ptgan import Discriminator, Generator
 
 __all__ = [
+    "AlignedGenerator",
     "Discriminator",
     "Encoder",
     "FusionNet",
     "Generator",
+    "ImageGenerator",
+    "PoseGenerator",
     "PoseInvariantExtractor",
+    "build_generator",
+    "make_generator",
     "redraw",
 ]

@@ -8,7 +8,7 @@ from accelerate import PartialState
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from reidlib.models import Encoder, Generator, redraw
+from reidlib.models import Encoder, PoseGenerator, redraw
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ def extract(
 @torch.no_grad()
 def extract_generated(
     r1: Encoder,
-    generator: Generator,
+    generator: PoseGenerator,
     r2: Encoder,
     images: Tensor,
     vectors: Tensor,
