@@ -10,7 +10,7 @@ from reidlib.errors import ReIDDataError
 from reidlib.models.encoder import Encoder
 from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.models.fusion import FusionNet
-from reidlib.models.ptgan import Generator
+from reidlib.models.generators import PoseGenerator, build_generator
 from reidlib.pose import pose_vector
 
 FORMAT = "reidlib.PoseInvariantExtractor/1"
@@ -20,8 +20,9 @@ class PoseInvariantExtractor(nn.Module):
     """f = FusionNet(R2(I), R2(G(R1(I), p_1)), …, R2(G(R1(I), p_K))).
 
     Args:
-        r1: encoder whose features G was trained on.
-        generator: the pt-GAN's G.
+        r1: encoder whose features the vector generator was trained on; the other
+            kinds do not ask it.
+        generator: the pt-GAN's G, of any kind.
         r2: encoder of the input and of the generated pictures.
         fusion: FusionNet for K pictures.
         poses: (K, 25, 2) in [0, 1], NaN = missing; the same for every picture.
@@ -32,7 +33,7 @@ class PoseInvariantExtractor(nn.Module):
     def __init__(
         self,
         r1: Encoder,
-        generator: Generator,
+        generator: PoseGenerator,
         r2: Encoder,
         fusion: FusionNet,
         poses: Tensor,
@@ -76,6 +77,7 @@ class PoseInvariantExtractor(nn.Module):
 
         Raises:
             ReIDDataError: missing file, or not an extractor's.
+            ReIDConfigError: a kind of generator that there is not.
         """
         meta = read_metadata(path)
         if meta.get("format") != FORMAT:
@@ -86,7 +88,7 @@ class PoseInvariantExtractor(nn.Module):
         config, tensors = json.loads(meta["config"]), read_weights(path)
         extractor = cls(
             _encoder(config["r1"]),
-            Generator(**config["generator"]),
+            build_generator(config["generator"]),
             _encoder(config["r2"]),
             FusionNet(**config["fusion"]),
             tensors["poses"],
@@ -96,9 +98,9 @@ class PoseInvariantExtractor(nn.Module):
 
 
 def redraw(
-    r1: Encoder, generator: Generator, images: Tensor, vectors: Tensor
+    r1: Encoder, generator: PoseGenerator, images: Tensor, vectors: Tensor
 ) -> Tensor:
-    """Every picture in every pose.
+    """Every picture in every pose, by a generator in evaluation mode.
 
     Args:
         images: (B, 3, H, W) in [-1, 1].
@@ -107,10 +109,7 @@ def redraw(
     Returns:
         (B, K, 3, H, W) in [-1, 1].
     """
-    source = r1(images)
-    b, k = len(source), len(vectors)
-    drawn = generator(source.repeat_interleave(k, 0), vectors.repeat(b, 1))
-    return drawn.unflatten(0, (b, k))
+    return generator.redraw(generator.look(r1, images), vectors)
 
 
 def _encoder(config: dict) -> Encoder:

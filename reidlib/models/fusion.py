@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reidlib.models.ptgan import kaiming
+from reidlib.models.layers import kaiming
 
 
 class FusionNet(nn.Module):

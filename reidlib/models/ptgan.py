@@ -1,37 +1,30 @@
 """pt-GAN: the generator that redraws a person in a pose, and its judge."""
 
 from math import log2
-from typing import Literal
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
+from reidlib.models.encoder import Encoder
+from reidlib.models.layers import (
+    NORMS,
+    SLOPE_G,
+    Norm,
+    ResBlock,
+    check_norm,
+    check_size,
+    down_stack,
+    kaiming,
+    start_grey,
+    up_stack,
+)
 
-SLOPE_G = 0.1  # LeakyReLU slope in the generator, SPEC.md 4.1
-SLOPE_D = 0.2  # and in the discriminator
+SLOPE_D = 0.2  # LeakyReLU slope in the discriminator, SPEC.md 4.1
 SPREAD = 16.0  # a joint strays about 1/16 of the picture's height from its mean
-Norm = Literal["instance", "batch"]
-NORMS = {"instance": nn.InstanceNorm2d, "batch": nn.BatchNorm2d}
 PREPARE_WIDTHS = (8, 6, 4, 2, 1, 1)  # of the first stage, in units of ngf
-
-
-class ResBlock(nn.Module):
-    """Conv-norm-LReLU-Conv-norm plus the input, then LReLU (SPEC.md 4.2)."""
-
-    def __init__(self, channels: int, norm: Norm = "instance") -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            *_norm(channels, norm),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            NORMS[norm](channels),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) → the same shape."""
-        return F.leaky_relu(self.body(x) + x, SLOPE_G)
 
 
 class Generator(nn.Module):
@@ -50,12 +43,15 @@ class Generator(nn.Module):
             middle. Concatenated raw, as in the paper, the 50 coordinates are drowned
             by the features, and colours, which sit in directions of small variance,
             are learned last.
-        norm: "instance", the paper's code, or "batch". InstanceNorm takes the mean of
-            every map away, picture by picture, and with it most of what says which
-            colour a coat has; BatchNorm takes away the mean of the batch only.
+        norm: "instance", the paper's code, "batch" or "group". InstanceNorm takes the
+            mean of every map away, picture by picture, and with it most of what says
+            which colour a coat has; BatchNorm takes away the mean of the batch only,
+            GroupNorm that of eight maps together.
 
     At the defaults it has 34,198,464 parameters.
     """
+
+    kind = "vector"
 
     def __init__(
         self,
@@ -69,12 +65,8 @@ class Generator(nn.Module):
         norm: Norm = "instance",
     ) -> None:
         super().__init__()
-        _known(norm)
-        if size[0] % 4 or size[1] % 4 or size[0] < 32:
-            raise ReIDConfigError(
-                f"The generator cannot draw {size[0]}x{size[1]} pictures; both sides "
-                "must be divisible by 4 and the height at least 32."
-            )
+        check_norm(norm)
+        check_size(size, 4)
         self.features, self.pose, self.ngf = features, pose, ngf
         self.blocks, self.size = blocks, (size[0], size[1])
         self.native_aspect, self.standardise = native_aspect, standardise
@@ -82,35 +74,20 @@ class Generator(nn.Module):
         self.scale = nn.BatchNorm1d(features, affine=False)
         start = (4, 2) if native_aspect else (4, 4)
         self.prepare = _prepare(features + pose, ngf, size[0], start)
-        self.down = nn.Sequential(
-            nn.ReflectionPad2d(3),
-            nn.Conv2d(ngf, ngf, 7),
-            *_norm(ngf, norm),  # H x W
-            nn.Conv2d(ngf, 2 * ngf, 3, 2, 1),
-            *_norm(2 * ngf, norm),  # H/2 x W/2
-            nn.Conv2d(2 * ngf, 4 * ngf, 3, 2, 1),
-            *_norm(4 * ngf, norm),  # H/4 x W/4
-        )
+        self.down = down_stack(ngf, ngf, norm)
         self.residual = nn.Sequential(*(ResBlock(4 * ngf, norm) for _ in range(blocks)))
-        paint = nn.Conv2d(ngf, 3, 7, bias=False)
-        self.up = nn.Sequential(
-            nn.ConvTranspose2d(4 * ngf, 2 * ngf, 3, 2, 1, 1),
-            *_norm(2 * ngf, norm),  # H/2 x W/2
-            nn.ConvTranspose2d(2 * ngf, ngf, 3, 2, 1, 1),
-            *_norm(ngf, norm),  # H x W
-            nn.ReflectionPad2d(3),
-            paint,
-            nn.Tanh(),
-        )
-        self.apply(kaiming)
-        with torch.no_grad():  # start from grey: Kaiming alone starts from full noise
-            paint.weight.mul_(0.1)
+        self.up = up_stack(ngf, norm)
+        start_grey(self, self.up)
 
     def config(self) -> dict:
-        """The arguments that rebuild this network (JSON types)."""
-        names = ["features", "pose", "ngf", "blocks", "size"]
+        """The arguments that rebuild this network, and its kind (JSON types)."""
+        names = ["kind", "features", "pose", "ngf", "blocks", "size"]
         names += ["native_aspect", "standardise", "norm"]
         return {name: getattr(self, name) for name in names}
+
+    def look(self, r1: Encoder, images: Tensor) -> Tensor:
+        """What G needs of the source: (B, 3, H, W) → (B, D), R1's features."""
+        return r1(images)
 
     def forward(self, features: Tensor, poses: Tensor) -> Tensor:
         """Redraw.
@@ -122,11 +99,39 @@ class Generator(nn.Module):
         Returns:
             (B, 3, H, W) in [-1, 1].
         """
-        if self.standardise:
-            features = self.scale(features)
-            poses = torch.where(poses == 0, 0.0, (poses - 0.5) * SPREAD)
-        z = torch.cat([features, poses], dim=1)[:, :, None, None]
-        x = self.prepare(z)
+        z = torch.cat(self._standard(features, poses), dim=1)[:, :, None, None]
+        return self._paint(self.prepare(z))
+
+    def redraw(self, features: Tensor, poses: Tensor) -> Tensor:
+        """Redraw every source in every pose, in evaluation mode.
+
+        The first transposed convolution is linear and its input is one cell, so what
+        the D rows of its weight make of a source and the 50 others of a pose is
+        computed B + K times, not B K times, and added.
+
+        Args:
+            features: (B, D), F_R1 of the source pictures.
+            poses: (K, 50) target joints in [0, 1], missing = 0.
+
+        Returns:
+            (B, K, 3, H, W) in [-1, 1].
+        """
+        features, poses = self._standard(features, poses)
+        first = cast(nn.ConvTranspose2d, self.prepare[0])
+        rows = first.weight.split([self.features, self.pose])
+        of_source = torch.tensordot(features, rows[0], 1)  # (B, C, h, w)
+        of_pose = torch.tensordot(poses, rows[1], 1)  # (K, C, h, w)
+        x = self.prepare[1:]((of_source[:, None] + of_pose).flatten(0, 1))
+        return self._paint(x).unflatten(0, (len(features), len(poses)))
+
+    def _standard(self, features: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.standardise:
+            return features, poses
+        return self.scale(features), torch.where(
+            poses == 0, 0.0, (poses - 0.5) * SPREAD
+        )
+
+    def _paint(self, x: Tensor) -> Tensor:
         if tuple(x.shape[-2:]) != self.size:
             x = F.interpolate(x, self.size, mode="bilinear", align_corners=False)
         return self.up(self.residual(self.down(x)))
@@ -149,17 +154,6 @@ def _prepare(
         layers += [nn.BatchNorm2d(before), nn.LeakyReLU(SLOPE_G)]
         layers.append(nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False))
     return nn.Sequential(*layers)
-
-
-def _norm(channels: int, norm: Norm) -> tuple[nn.Module, nn.Module]:
-    return NORMS[norm](channels), nn.LeakyReLU(SLOPE_G)
-
-
-def _known(norm: str) -> None:
-    if norm not in NORMS:
-        raise ReIDConfigError(
-            f"There is no norm '{norm}'; choose one of {', '.join(NORMS)}."
-        )
 
 
 class Discriminator(nn.Module):
@@ -189,7 +183,7 @@ class Discriminator(nn.Module):
         norm: Norm = "instance",
     ) -> None:
         super().__init__()
-        _known(norm)
+        check_norm(norm)
         self.identities, self.ndf, self.size = identities, ndf, size
         if size[0] < 64 or size[1] < 32:
             raise ReIDConfigError(
@@ -232,11 +226,3 @@ class Discriminator(nn.Module):
         """
         x = self.trunk(images)
         return self.real(x), self.identity(x)
-
-
-def kaiming(module: nn.Module) -> None:
-    """Kaiming-normal initialisation, as the paper has it (IV-C2)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, a=SLOPE_G)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

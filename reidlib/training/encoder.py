@@ -1,40 +1,84 @@
 """Training R1 on clothing attributes and R2 on identities."""
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.data import class_labels, validation_split
 from reidlib.data.augment import encoder_augmentation
 from reidlib.data.batches import ImageBatches
+from reidlib.data.sampling import Passes, Persons
 from reidlib.errors import ReIDConfigError
 from reidlib.models import Encoder
 from reidlib.retrieval import evaluate
-from reidlib.training.features import extract, to_float
 from reidlib.training.checkpoint import Checkpoint
-from reidlib.training.loop import Batch, LoopConfig, Predict, Task, fit
-from reidlib.training.losses import step_down
+from reidlib.training.distributed import everyone
+from reidlib.training.features import extract, to_float
+from reidlib.training.loop import Batch, LoopConfig, Phase, Task, fit
+from reidlib.training.losses import step_down, warmup_cosine
+from reidlib.training.triplet import batch_hard_triplet
+
+# What R2's recipes differ in; everything else is the profile's.
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {  # the authors' code, SPEC.md 6
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "trunk": 0.1,
+        "weight_decay": 5e-4,
+        "schedule": "step",
+        "warmup": 0.0,
+        "label_smoothing": 0.0,
+        "augmentation": "shift",
+        "erasing": 0.0,
+        "neck": False,
+        "last_stride": 2,
+        "each": 0,
+        "triplet": 0.0,
+    },
+    "modern": {  # Luo et al. 2019, with a cosine
+        "optimizer": "adamw",
+        "lr": 3.5e-4,
+        "trunk": 1.0,
+        "weight_decay": 5e-4,
+        "schedule": "cosine",
+        "warmup": 0.08,
+        "label_smoothing": 0.1,
+        "augmentation": "shift",
+        "erasing": 0.5,
+        "neck": True,
+        "last_stride": 1,
+        "each": 4,
+        "triplet": 1.0,
+    },
+}
 
 
 @dataclass(frozen=True)
 class EncoderConfig(LoopConfig):
-    """How an encoder is built and trained; the defaults are R2's (SPEC.md 6).
+    """How an encoder is built and trained; the defaults are R2's recipe "paper".
 
     Attributes:
         arch, weights, last_stride, input_size, bottleneck, dropout, neck: of
             ``Encoder``.
-        optimizer: SGD with Nesterov momentum (paper), or AdamW for short runs.
+        optimizer: SGD with Nesterov momentum (paper), or AdamW.
         lr: of the head; the trunk learns at ``lr * trunk``.
+        schedule: "step" falls to a tenth after two thirds, "cosine" to 0; ``warmup``
+            is the share of the run in which a cosine's learning rate rises.
         held_out: share of the training identities kept for validation.
         label_smoothing: share of the target that is spread over all identities.
         augmentation: "shift" moves and mirrors (SPEC.md 6); "strong" also jitters
             colours and erases boxes, for features that must hold in another world.
+        erasing: chance that a box of a picture is erased.
+        each: pictures of each identity in a batch of ``batch / each`` identities;
+            0: whole shuffled passes over all pictures.
+        triplet, margin: weight of the batch-hard triplet loss, which needs ``each``,
+            and its margin.
     """
 
     steps: int = 24_000  # 60 epochs of Market at batch 32
@@ -51,9 +95,15 @@ class EncoderConfig(LoopConfig):
     trunk: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    schedule: Literal["step", "cosine"] = "step"
+    warmup: float = 0.0
     held_out: float = 0.1
     label_smoothing: float = 0.0
     augmentation: Literal["shift", "strong"] = "shift"
+    erasing: float = 0.0
+    each: int = 0
+    triplet: float = 0.0
+    margin: float = 0.3
 
     def build(self, outputs: int = 0, weights: str | Path | None = None) -> Encoder:
         """The encoder; ``weights`` (a file) goes before the configured ones."""
@@ -67,6 +117,19 @@ class EncoderConfig(LoopConfig):
             dropout=self.dropout,
             neck=self.neck,
         )
+
+
+def recipe(name: str, config: EncoderConfig) -> EncoderConfig:
+    """This configuration with the recipe "paper" or "modern" (``RECIPES``).
+
+    Raises:
+        ReIDConfigError: there is none of this name.
+    """
+    if name not in RECIPES:
+        raise ReIDConfigError(
+            f"There is no recipe '{name}'; choose one of {', '.join(RECIPES)}."
+        )
+    return replace(config, **RECIPES[name])
 
 
 def train_identities(
@@ -106,12 +169,51 @@ def train_identities(
     def validate() -> dict[str, float]:
         return held_out_map(extract(encoder, watched), watched_rows)
 
-    augment = encoder_augmentation(strong=config.augmentation == "strong")
+    augment = encoder_augmentation(config.augmentation == "strong", config.erasing)
     data = ImageBatches(images[(~held_out).tolist()], labels, augment)
-    loss = partial(F.cross_entropy, label_smoothing=config.label_smoothing)
-    task = _task(encoder, loss, validate, config)
-    history = fit(task, data, config, seed=seed, name="R2", checkpoint=checkpoint)
+    history = fit(
+        _task(encoder, identity_loss(config), validate, config),
+        data,
+        config,
+        seed=seed,
+        name="R2",
+        sampler=_sampler(labels, config, seed),
+        checkpoint=checkpoint,
+    )
     return encoder, history
+
+
+def identity_loss(config: EncoderConfig) -> Phase:
+    """R2's loss: cross-entropy over the identities, and the triplet loss if wanted."""
+
+    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        features, logits = task.prepared["encoder"](batch["images"])
+        labels, smoothing = batch["labels"], config.label_smoothing
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        if not config.triplet:
+            return loss, {"loss": loss}
+        hard = batch_hard_triplet(everyone(features), everyone(labels), config.margin)
+        return loss + config.triplet * hard, {"loss": loss, "triplet": hard}
+
+    return phase
+
+
+def _sampler(
+    labels: Tensor, config: EncoderConfig, seed: int
+) -> Callable[[int], Tensor]:
+    if not config.each:
+        if config.triplet:
+            raise ReIDConfigError(
+                "A triplet loss needs several pictures of each identity in a batch; "
+                "set each, for example to 4."
+            )
+        return Passes(len(labels), config.batch, seed)
+    if config.batch % config.each:
+        raise ReIDConfigError(
+            f"A batch of {config.batch} does not hold whole identities of "
+            f"{config.each} pictures; give a multiple."
+        )
+    return Persons(labels.numpy(), config.batch // config.each, config.each, seed)
 
 
 def train_attributes(
@@ -150,30 +252,44 @@ def train_attributes(
         explained = 1 - float(residual / spread)
         return {"score": -float(loss), "explained": explained}
 
+    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = task.prepared["encoder"](batch["images"])[1]
+        loss = F.binary_cross_entropy_with_logits(logits, batch["labels"])
+        return loss, {"loss": loss}
+
     data = ImageBatches(images[inside], targets[inside], encoder_augmentation())
-    task = _task(encoder, F.binary_cross_entropy_with_logits, validate, config)
+    task = _task(encoder, phase, validate, config)
     history = fit(task, data, config, seed=seed, name="R1", checkpoint=checkpoint)
     return encoder, history
 
 
-def _task(encoder: Encoder, loss_of: Any, validate: Any, config: EncoderConfig) -> Task:
-    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        loss = loss_of(task.prepared["encoder"](batch["images"]), batch["labels"])
-        return loss, {"loss": loss}
+class _Both(nn.Module):
+    """``Encoder.both`` as a forward."""
 
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return self.encoder.both(images)
+
+
+def _task(encoder: Encoder, phase: Phase, validate: Any, config: EncoderConfig) -> Task:
+    falls = config.schedule == "cosine"
     return Task(
-        {"encoder": Predict(encoder)},
+        {"encoder": _Both(encoder)},
         {"encoder": _optimizer(encoder, config)},
         {"encoder": phase},
         validate,
-        step_down,
+        warmup_cosine(config.warmup) if falls else step_down,
     )
 
 
 def _optimizer(encoder: Encoder, config: EncoderConfig) -> torch.optim.Optimizer:
+    new = [*encoder.neck.parameters(), *encoder.head.parameters()]
     groups = [
         {"params": encoder.trunk.parameters(), "lr": config.lr * config.trunk},
-        {"params": encoder.head.parameters(), "lr": config.lr},
+        {"params": [p for p in new if p.requires_grad], "lr": config.lr},
     ]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)

@@ -8,9 +8,13 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+<<<<<<< HEAD
 from reidlib.models import Encoder, Generator, redraw
 from reidlib.training.distributed import processes
 from reidlib.training.precision import Precision, usable
+=======
+from reidlib.models import Encoder, PoseGenerator, redraw
+>>>>>>> h3
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -97,7 +101,7 @@ def extract(
 @torch.no_grad()
 def extract_generated(
     r1: Encoder,
-    generator: Generator,
+    generator: PoseGenerator,
     r2: Encoder,
     images: Tensor,
     vectors: Tensor,

@@ -1,7 +1,7 @@
 """Training pt-GAN: eq. 3-6 of the paper."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,9 @@ from reidlib.data import validation_split
 from reidlib.data.augment import to_network
 from reidlib.data.batches import PairBatches
 from reidlib.data.draws import Draws
-from reidlib.models import Discriminator, Encoder, Generator
-from reidlib.models.ptgan import Norm
+from reidlib.models import Discriminator, Encoder, PoseGenerator, build_generator
+from reidlib.models.generators import Kind
+from reidlib.models.layers import Norm
 from reidlib.training.alarms import gan_alarm
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.loop import Batch, LoopConfig, Phase, Task, fit
@@ -41,8 +42,9 @@ class PtGANConfig(LoopConfig):
     ``code_mode()`` gives the authors' released choices instead (SPEC.md 4.1).
 
     Attributes:
+        kind: of G, the paper's "vector", or "image" or "aligned" (``PoseGenerator``).
         ngf, ndf, blocks, native_aspect, standardise, norm, d_last_norm: of G and D
-            (SPEC.md 4.2, 4.3).
+            (SPEC.md 4.2, 4.3); native_aspect and standardise of the vector G only.
         initial: "kaiming" (paper), or torch's "default" (code).
         adversarial, reconstruction: forms of eq. 3 and eq. 4.
         lambda_rec, lambda_class: weights of eq. 4 and eq. 5 in eq. 6; a weight of 0
@@ -68,6 +70,7 @@ class PtGANConfig(LoopConfig):
     steps: int = 80_000
     batch: int = 16
     keep: Literal["best", "last"] = "last"
+    kind: Kind = "vector"
     ngf: int = 64
     ndf: int = 64
     blocks: int = 9
@@ -95,18 +98,17 @@ class PtGANConfig(LoopConfig):
     held_out: float = 0.067  # 50 of Market's 751 identities, SPEC.md 4.6
     watch: int = 256
 
-    def generator(self, features: int, size: tuple[int, int]) -> Generator:
+    def generator(self, features: int, size: tuple[int, int]) -> PoseGenerator:
         """G for sources of so many features and pictures of this size."""
-        return Generator(
-            features,
-            50,
-            self.ngf,
-            self.blocks,
-            size,
-            self.native_aspect,
-            self.standardise,
-            norm=self.norm,
-        )
+        chosen: dict[str, Any] = {"kind": self.kind, "ngf": self.ngf, "size": size}
+        chosen |= {"blocks": self.blocks, "norm": self.norm}
+        if self.kind == "vector":
+            chosen |= {
+                "features": features,
+                "native_aspect": self.native_aspect,
+                "standardise": self.standardise,
+            }
+        return build_generator(chosen)
 
 
 def code_mode(**changes: Any) -> PtGANConfig:
@@ -139,7 +141,7 @@ def train_ptgan(
     *,
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
-) -> tuple[Generator, Discriminator, pd.DataFrame]:
+) -> tuple[PoseGenerator, Discriminator, pd.DataFrame]:
     """Learn to redraw people from pairs of pictures of the same identity.
 
     Args:
@@ -170,7 +172,7 @@ def train_ptgan(
     torch.manual_seed(seed)
     g, d = players(r1, config, len(np.unique(pids[~held_out])), size)
     task = gan_task(r1, g, d, config)
-    task.validate = lambda: look(r1, g, watched)
+    task.validate = lambda: looked_at(r1, g, watched)
     history = fit(task, data, config, seed=seed, name="pt-GAN", checkpoint=checkpoint)
     if config.spectral:
         for module in list(d.modules()):
@@ -181,7 +183,7 @@ def train_ptgan(
 
 def players(
     r1: Encoder, config: PtGANConfig, identities: int, size: tuple[int, int]
-) -> tuple[Generator, Discriminator]:
+) -> tuple[PoseGenerator, Discriminator]:
     """Fresh G and D as the configuration wants them."""
     g = config.generator(r1.features, size)
     d = Discriminator(
@@ -198,7 +200,7 @@ def players(
 
 
 def gan_task(
-    r1: Encoder, g: Generator, d: Discriminator, config: PtGANConfig
+    r1: Encoder, g: PoseGenerator, d: Discriminator, config: PtGANConfig
 ) -> Task:
     """The game of eq. 3-6 for the loop: D moves, then G."""
     networks: dict[str, nn.Module] = {"g": g, "d": d}
@@ -223,7 +225,8 @@ def gan_task(
 
 def _drawn(task: Task, batch: Batch, config: PtGANConfig) -> Tensor:
     with torch.set_grad_enabled(config.finetune_encoder and torch.is_grad_enabled()):
-        seen = task.prepared["r1"](batch["source"])
+        look = cast(PoseGenerator, task.networks["g"]).look
+        seen = look(task.prepared["r1"], batch["source"])
     return task.prepared["g"](seen, batch["pose"])
 
 
@@ -281,8 +284,8 @@ def drawing(d: Discriminator, config: PtGANConfig) -> Phase:
 
 
 @torch.no_grad()
-def look(
-    r1: Encoder, g: Generator, watched: dict[str, Tensor]
+def looked_at(
+    r1: Encoder, g: PoseGenerator, watched: dict[str, Tensor]
 ) -> dict[str, float]:
     """How well held-out people are drawn, and whether the drawings differ.
 
@@ -293,13 +296,12 @@ def look(
     """
     device = next(g.parameters()).device
     source, pose, target = (watched[k].to(device) for k in WATCHED)
-    seen = r1.eval().to(device)(source)
+    seen = g.look(r1.eval().to(device), source)
     drawn = g(seen, pose)
     error = float((drawn - target).abs().mean())
     similarity = torch.as_tensor(ssim(drawn, target, data_range=2.0))
     n = min(CROSSED, len(source))
-    crossed = g(seen[:n].repeat_interleave(n, 0), pose[:n].repeat(n, 1))
-    crossed = crossed.unflatten(0, (n, n))  # (person, pose, 3, H, W)
+    crossed = g.redraw(seen[:n], pose[:n])  # (person, pose, 3, H, W)
     usual = (target[:n, None] - target[None, :n]).abs().mean()
     by_pose = (crossed[:, :, None] - crossed[:, None]).abs().mean() / usual
     by_person = (crossed[:, None] - crossed[None]).abs().mean() / usual

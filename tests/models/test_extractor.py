@@ -1,18 +1,21 @@
 """Φ of eq. 2: its parts in order, saved and read back as one file."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
-from reidlib.errors import ReIDDataError
+from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models import (
     Encoder,
     FusionNet,
     Generator,
     PoseInvariantExtractor,
+    make_generator,
     redraw,
 )
-from reidlib.models.files import write_weights
+from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.pose import pose_vector
 
 K, D = 3, 512
@@ -24,16 +27,20 @@ def poses():
     return points
 
 
-@pytest.fixture
-def extractor():
-    torch.manual_seed(0)
+def whole(generator):
     return PoseInvariantExtractor(
         Encoder("resnet10", None, outputs=5),
-        Generator(D, 50, ngf=4, blocks=1, size=(32, 16), native_aspect=True),
+        generator,
         Encoder("resnet10", None, last_stride=1, input_size=(48, 24), outputs=7),
         FusionNet(D, K, identities=7, hidden=16),
         torch.as_tensor(poses()),
     )
+
+
+@pytest.fixture
+def extractor():
+    torch.manual_seed(0)
+    return whole(Generator(D, 50, ngf=4, blocks=1, size=(32, 16), native_aspect=True))
 
 
 def pictures(n=2):
@@ -99,6 +106,45 @@ def test_necks_are_saved_with_the_extractor(extractor, tmp_path):
     extractor.save(tmp_path / "extractor.safetensors")
     again = PoseInvariantExtractor.load(tmp_path / "extractor.safetensors")
     assert torch.equal(again(pictures()), extractor(pictures()))
+
+
+@pytest.mark.parametrize("kind", ["vector", "image", "aligned"])
+@torch.no_grad()
+def test_an_extractor_of_any_kind_is_saved_and_loaded(kind, tmp_path):
+    torch.manual_seed(0)
+    made = whole(make_generator(kind, D, (32, 16), ngf=4, blocks=1))
+    made.save(tmp_path / "extractor.safetensors")
+    again = PoseInvariantExtractor.load(tmp_path / "extractor.safetensors")
+    assert again.generator.kind == kind
+    assert again.generate(pictures()).shape == (2, K, 3, 32, 16)
+    assert torch.equal(again(pictures()), made(pictures()))
+
+
+def saved_with(extractor, path, change):
+    """Save, with the generator's part of the config changed."""
+    extractor.save(path)
+    meta = read_metadata(path)
+    config = json.loads(meta["config"])
+    change(config["generator"])
+    meta["config"] = json.dumps(config)
+    write_weights(path, read_weights(path), meta)
+
+
+@torch.no_grad()
+def test_a_file_from_before_there_were_kinds_holds_a_vector_generator(
+    extractor, tmp_path
+):
+    path = tmp_path / "extractor.safetensors"
+    saved_with(extractor, path, lambda config: config.pop("kind"))
+    again = PoseInvariantExtractor.load(path)
+    assert torch.equal(again(pictures()), extractor(pictures()))
+
+
+def test_a_file_with_a_generator_that_there_is_not_is_refused(extractor, tmp_path):
+    path = tmp_path / "extractor.safetensors"
+    saved_with(extractor, path, lambda config: config.update(kind="diffusion"))
+    with pytest.raises(ReIDConfigError, match="no generator 'diffusion'; choose"):
+        PoseInvariantExtractor.load(path)
 
 
 def test_the_saved_file_holds_no_training_heads(extractor, tmp_path):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
-from reidlib.models import Discriminator, Generator
+from reidlib.models import Discriminator, Generator, build_generator
 from reidlib.models.ptgan import SLOPE_D, SLOPE_G, ResBlock
 
 
@@ -155,7 +155,7 @@ def test_one_picture_is_drawn_alike_alone_and_in_a_batch():
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_the_config_rebuilds_the_generator(norm):
     g = tiny_generator(native_aspect=True, norm=norm).eval()
-    again = Generator(**g.config()).eval()
+    again = build_generator(g.config()).eval()
     again.load_state_dict(g.state_dict())
     assert torch.equal(again(*inputs()), g(*inputs()))
 
