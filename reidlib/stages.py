@@ -10,15 +10,20 @@ from torch import Tensor
 
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
-from reidlib.models import Encoder, FusionNet, Generator, PoseInvariantExtractor
+from reidlib.models import (
+    Encoder,
+    FusionNet,
+    PoseGenerator,
+    PoseInvariantExtractor,
+)
 from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.runs import Run
 from reidlib.training import (
     FusionConfig,
-    kept_row,
     describe,
     extract,
     extract_generated,
+    kept_row,
     train_attributes,
     train_fusion,
     train_identities,
@@ -140,7 +145,7 @@ def train_points(run: Run) -> np.ndarray:
     return found
 
 
-def ptgan(run: Run) -> Trained[Generator]:
+def ptgan(run: Run) -> Trained[PoseGenerator]:
     """G, trained on pairs of the training identities."""
     encoder, config = r1(run), run.profile.ptgan
 

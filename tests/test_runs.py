@@ -22,10 +22,10 @@ def counted(calls: list[int]) -> Made:
 
 def test_a_finished_stage_is_reused_and_a_changed_config_is_not(tiny_run: Run) -> None:
     calls: list[int] = []
-    first = tiny_run.stage("reuse", {"lr": 1}, lambda: counted(calls))
-    again = tiny_run.stage("reuse", {"lr": 1}, lambda: counted(calls))
+    first = tiny_run.stage("reuse", {"lr": 1}, lambda _: counted(calls))
+    again = tiny_run.stage("reuse", {"lr": 1}, lambda _: counted(calls))
     assert len(calls) == 1 and first.key == again.key
-    other = tiny_run.stage("reuse", {"lr": 2}, lambda: counted(calls))
+    other = tiny_run.stage("reuse", {"lr": 2}, lambda _: counted(calls))
     assert len(calls) == 2 and other.key != first.key
     assert other.tensors["x"].tolist() == [2.0, 2.0]
     assert other.metrics == {"y": 0.5}
@@ -37,8 +37,8 @@ def test_seed_data_code_and_inputs_each_make_a_stage_stale(
 ) -> None:
     calls: list[int] = []
     name = f"stale-{changed}"
-    source = tiny_run.stage("source", {}, lambda: counted([]))
-    tiny_run.stage(name, {}, lambda: counted(calls), folder=tiny_run.folder)
+    source = tiny_run.stage("source", {}, lambda _: counted([]))
+    tiny_run.stage(name, {}, lambda _: counted(calls), folder=tiny_run.folder)
     run, options = tiny_run, {}
     if changed == "seed":
         run = replace(tiny_run, seed=1)
@@ -48,7 +48,7 @@ def test_seed_data_code_and_inputs_each_make_a_stage_stale(
         monkeypatch.setattr(runs, "code_digest", lambda: "another")
     if changed == "inputs":
         options = {"inputs": (source,)}
-    run.stage(name, {}, lambda: counted(calls), folder=tiny_run.folder, **options)
+    run.stage(name, {}, lambda _: counted(calls), folder=tiny_run.folder, **options)
     assert len(calls) == 2
 
 
@@ -61,12 +61,12 @@ def test_a_stage_belongs_to_the_very_weights_that_it_was_made_from(
     def source(value: float) -> Made:
         return Made({"x": torch.full((2,), value)})
 
-    one = tiny_run.stage("weights", {}, lambda: source(1.0))
-    made = tiny_run.stage("above", {}, lambda: counted(calls), inputs=(one,))
+    one = tiny_run.stage("weights", {}, lambda _: source(1.0))
+    made = tiny_run.stage("above", {}, lambda _: counted(calls), inputs=(one,))
     shutil.rmtree(one.folder)
-    other = tiny_run.stage("weights", {}, lambda: source(1.001))
+    other = tiny_run.stage("weights", {}, lambda _: source(1.001))
     assert other.key == one.key
-    again = tiny_run.stage("above", {}, lambda: counted(calls), inputs=(other,))
+    again = tiny_run.stage("above", {}, lambda _: counted(calls), inputs=(other,))
     assert len(calls) == 2 and again.key != made.key
 
 
@@ -79,14 +79,14 @@ def test_a_stage_that_fails_leaves_nothing_and_keeps_what_was_there(
     with pytest.raises(RuntimeError):
         tiny_run.stage("fails", {}, fails)
     assert not (tiny_run.folder / "fails").exists()
-    kept = tiny_run.stage("kept", {}, lambda: counted([]))
+    kept = tiny_run.stage("kept", {}, lambda _: counted([]))
     with pytest.raises(RuntimeError):
         tiny_run.stage("kept", {"new": 1}, fails)
     assert kept.tensors["x"].tolist() == [1.0, 1.0]
 
 
 def test_a_manifest_says_from_what_and_where(tiny_run: Run) -> None:
-    stage = tiny_run.stage("told", {"lr": 1}, lambda: counted([]))
+    stage = tiny_run.stage("told", {"lr": 1}, lambda _: counted([]))
     wanted = {"config", "data", "code", "inputs", "seed", "versions", "device"}
     assert wanted <= stage.manifest.keys()
     assert {"wall_s", "peak_memory_mb", "threads"} <= stage.manifest.keys()

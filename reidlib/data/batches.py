@@ -164,7 +164,9 @@ class PairBatches(TensorBatches):
         """
         sources = torch.as_tensor(self.sources)[items]
         targets = self.partners(items, draws.uniform().cpu())
-        source, target = (super(PairBatches, self).batch(i, draws) for i in (sources, targets))
+        source, target = (
+            super(PairBatches, self).batch(i, draws) for i in (sources, targets)
+        )
         mirror = draws.uniform() < self.flip_target
         image = torch.where(
             mirror[:, None, None, None], target["images"].flip(-1), target["images"]

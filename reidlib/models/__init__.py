@@ -1,10 +1,7 @@
 """What is learned: encoders R1 and R2, pt-GAN, FusionNet, and the whole extractor."""
 
-<<<<<<< HEAD
-from reidlib.models.checkpoints import Matched, load_checkpoint
-=======
 from reidlib.models.aligned import AlignedGenerator
->>>>>>> h3
+from reidlib.models.checkpoints import Matched, load_checkpoint
 from reidlib.models.encoder import Encoder
 from reidlib.models.extractor import PoseInvariantExtractor, redraw
 from reidlib.models.fusion import FusionNet
@@ -18,16 +15,12 @@ __all__ = [
     "Encoder",
     "FusionNet",
     "Generator",
-<<<<<<< HEAD
-    "Matched",
-    "PoseInvariantExtractor",
-    "load_checkpoint",
-=======
     "ImageGenerator",
+    "Matched",
     "PoseGenerator",
     "PoseInvariantExtractor",
     "build_generator",
+    "load_checkpoint",
     "make_generator",
->>>>>>> h3
     "redraw",
 ]

@@ -44,8 +44,9 @@ def gan_alarm(rows: list[dict[str, float]]) -> None:
     least = min(row["rec"] for row in rows)
     if all(row["rec"] > APART * least for row in last):
         raise ReIDError(
-            f"pt-GAN at step {step}: the reconstruction error is {last[-1]['rec']:.3g}, "
-            f"{last[-1]['rec'] / least:.1f} times its least; lower lr."
+            f"pt-GAN at step {step}: the reconstruction error is "
+            f"{last[-1]['rec']:.3g}, {last[-1]['rec'] / least:.1f} times its least; "
+            "lower lr."
         )
     if all(row["d_right"] < GUESS for row in last):
         log.warning(

@@ -125,9 +125,7 @@ def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
     local = x.float()
     n = local.numel() // local.shape[1]
     sums = torch.cat([local.sum(over), local.square().sum(over), local.new_tensor([n])])
-    total, squares, count = all_reduce(sums).tensor_split(
-        [x.shape[1], 2 * x.shape[1]]
-    )
+    total, squares, count = all_reduce(sums).tensor_split([x.shape[1], 2 * x.shape[1]])
     mean = total / count
     variance = (squares / count - mean.square()).clamp(min=0)
     with torch.no_grad():
@@ -140,4 +138,3 @@ def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
     if self.affine:
         made = made * self.weight.view(shape) + self.bias.view(shape)
     return made.to(x.dtype)
-

@@ -307,4 +307,3 @@ def held_out_map(features: Tensor, table: pd.DataFrame) -> dict[str, float]:
     pids, camids = table["pid"].to_numpy(), table["camid"].to_numpy()
     result = evaluate(features, features, pids, pids, camids, camids)
     return {"score": result.mAP, "rank1": result.rank(1)}
-

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-<<<<<<< HEAD
-from reidlib.models import Encoder, Generator, redraw
+from reidlib.models import Encoder, PoseGenerator, redraw
+from reidlib.models.frozen import frozen
 from reidlib.training.distributed import processes
 from reidlib.training.precision import Precision, usable
-=======
-from reidlib.models import Encoder, PoseGenerator, redraw
->>>>>>> h3
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -28,26 +26,17 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 @contextmanager
-def on_device(
+def serving(
     *networks: nn.Module, precision: Precision = "fp32"
-) -> Iterator[torch.device]:
-    """Lend networks to the accelerator in evaluation mode, then put them back.
+) -> Iterator[tuple[torch.device, list[Any]]]:
+    """Copies of networks, fit for inference, on the accelerator.
 
     Inside, products and convolutions run in ``precision`` where the device can.
     """
     device = processes().device
     lower = usable(precision, device) == "bf16"
-    homes = [next(network.parameters()).device for network in networks]
-    for network in networks:
-        network.eval().to(device)
-        if lower:
-            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=lower):
-            yield device
-    finally:
-        for network, home in zip(networks, homes, strict=True):
-            network.to(home)
+    with torch.autocast(device.type, torch.bfloat16, enabled=lower):
+        yield device, [frozen(n, bf16=lower).to(device) for n in networks]
 
 
 def _shared(
@@ -88,13 +77,13 @@ def extract(
     Returns:
         (N, D) float32 on the CPU.
     """
-    call = torch.compile(network) if compiled else network
+    with serving(network, precision=precision) as (device, (made,)):
+        call = torch.compile(made) if compiled else made
 
-    def describe(part: Tensor) -> Tensor:
-        x = to_float(part.to(device))
-        return call(x) + call(x.flip(-1)) if flip else call(x)
+        def describe(part: Tensor) -> Tensor:
+            x = to_float(part.to(device))
+            return call(x) + call(x.flip(-1)) if flip else call(x)
 
-    with on_device(network, precision=precision) as device:
         return _shared(images.split(batch), describe, "features")
 
 
@@ -121,11 +110,11 @@ def extract_generated(
         (N, K, D) float32 on the CPU.
     """
     size = max(1, batch // len(vectors))
-
-    def describe(part: Tensor) -> Tensor:
-        drawn = redraw(r1, generator, to_float(part.to(device)), poses)
-        return r2(drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
-
-    with on_device(r1, generator, r2, precision=precision) as device:
+    with serving(r1, generator, r2, precision=precision) as (device, made):
         poses = vectors.to(device)
+
+        def describe(part: Tensor) -> Tensor:
+            drawn = redraw(made[0], made[1], to_float(part.to(device)), poses)
+            return made[2](drawn.flatten(0, 1)).unflatten(0, drawn.shape[:2])
+
         return _shared(images.split(size), describe, "redrawing")

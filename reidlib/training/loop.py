@@ -24,12 +24,7 @@ from reidlib.data.sampling import Passes
 from reidlib.data.splits import integer_hash
 from reidlib.errors import ReIDError
 from reidlib.training.averaging import Average
-from reidlib.training.checkpoint import (
-    Checkpoint,
-    optimizer_tensors,
-    part_of,
-    restore_optimizer,
-)
+from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.cost import Meter
 from reidlib.training.distributed import (
     average_gradients,
@@ -39,12 +34,12 @@ from reidlib.training.distributed import (
     shares,
 )
 from reidlib.training.precision import Precision, prepare, usable
+from reidlib.training.progress import Progress, Rows, resumed, save
 
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Any]
 Phase = Callable[["Task", Batch], tuple[Tensor, dict[str, Tensor]]]
-Rows = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -114,19 +109,6 @@ class Task:
     prepared: dict[str, Callable[..., Any]] = field(default_factory=dict)
 
 
-@dataclass
-class Progress:
-    """Where a run is, apart from the state of its networks and optimisers."""
-
-    step: int = 0
-    rows: Rows = field(default_factory=list)
-    sums: dict[str, float] = field(default_factory=dict)
-    since: int = 0
-    best: float = -math.inf
-    kept: int = -1
-    kept_state: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-
-
 def kept_row(history: pd.DataFrame) -> dict[str, float]:
     """The numbers of the look whose weights were kept."""
     row = history.iloc[history.attrs["kept"]]
@@ -148,7 +130,7 @@ def fit(
     Runs on whatever ``accelerate launch`` set up: one CPU, one GPU, several.
 
     Args:
-        sampler: step (from 0) → items of the global batch; whole shuffled passes if None.
+        sampler: step, from 0 → items of the global batch; ``Passes`` if None.
         checkpoint: where to save, and to go on from.
 
     Returns:
@@ -169,7 +151,9 @@ def fit(
         network.eval().requires_grad_(False)
     data.to(state.device)
     averages = {k: Average(task.networks[k], d) for k, d in task.average.items()}
-    progress = _resumed(task, averages, checkpoint) if checkpoint else Progress()
+    parts = (task.networks, task.optimizers, averages)
+    progress = resumed(checkpoint, *parts) if checkpoint else Progress()
+    state.wait_for_everyone()  # nobody saves before all have read
     every = max(1, config.steps // config.validations)
     meter = Meter(config.batch, precision, state)
     bar = _bar(name, config.steps, progress.step)
@@ -211,7 +195,7 @@ def fit(
                 if task.alarm:
                     task.alarm(progress.rows)
             if checkpoint and saves and state.is_main_process:
-                _save(task, averages, progress, checkpoint)
+                save(checkpoint, progress, *parts)
     bar.close()
     if checkpoint:
         checkpoint.close()
@@ -273,47 +257,6 @@ def _add(progress: Progress, made: list[dict[str, Tensor]], name: str) -> None:
                     "lower the learning rate or look at the data."
                 )
             progress.sums[key] = progress.sums.get(key, 0.0) + number
-
-
-def _save(
-    task: Task,
-    averages: Mapping[str, Average],
-    progress: Progress,
-    checkpoint: Checkpoint,
-) -> None:
-    tensors: dict[str, Tensor] = {}
-    for key, network in task.networks.items():
-        found = {"net": network.state_dict()}
-        found["kept"] = progress.kept_state.get(key, {})
-        if key in averages:
-            found["average"] = averages[key].tensors
-        for kind, content in found.items():
-            tensors |= {f"{kind}.{key}.{k}": v for k, v in content.items()}
-    for key, optimizer in task.optimizers.items():
-        tensors |= optimizer_tensors(f"optimizer.{key}", optimizer)
-    names = ("step", "rows", "sums", "since", "best", "kept")
-    checkpoint.save(tensors, {n: getattr(progress, n) for n in names})
-
-
-def _resumed(
-    task: Task, averages: Mapping[str, Average], checkpoint: Checkpoint
-) -> Progress:
-    found = checkpoint.load()
-    processes().wait_for_everyone()  # nobody saves before all have read
-    if found is None:
-        return Progress()
-    tensors, note = found
-    progress = Progress(**note)
-    for key, network in task.networks.items():
-        network.load_state_dict(part_of(f"net.{key}", tensors))
-        if progress.rows:
-            progress.kept_state[key] = part_of(f"kept.{key}", tensors)
-        if key in averages:
-            averages[key].load(part_of(f"average.{key}", tensors))
-    for key, optimizer in task.optimizers.items():
-        restore_optimizer(f"optimizer.{key}", optimizer, tensors)
-    log.info("goes on after step %d", progress.step)
-    return progress
 
 
 @contextmanager

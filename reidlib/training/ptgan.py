@@ -193,7 +193,7 @@ def players(
         for module in network.modules():
             layer = isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
             if layer and config.initial == "default":
-                module.reset_parameters()
+                cast(Any, module).reset_parameters()
             if layer and config.spectral and network is d:
                 parametrizations.spectral_norm(module)
     return g, d
@@ -226,7 +226,7 @@ def gan_task(
 def _drawn(task: Task, batch: Batch, config: PtGANConfig) -> Tensor:
     with torch.set_grad_enabled(config.finetune_encoder and torch.is_grad_enabled()):
         look = cast(PoseGenerator, task.networks["g"]).look
-        seen = look(task.prepared["r1"], batch["source"])
+        seen = look(cast(Encoder, task.prepared["r1"]), batch["source"])
     return task.prepared["g"](seen, batch["pose"])
 
 

@@ -19,13 +19,15 @@ ROOT = SCRIPT.parents[2]
 def launched(processes: int, what: str, out: Path, *more: str) -> list[dict]:
     """What every process of ``processes.py`` found."""
     out.mkdir(exist_ok=True)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no"]
-    launch += ["--num_processes", str(processes), "--dynamo_backend", "no"]
-    launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0"]
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "accelerate.commands.launch", "--multi_gpu"]
+        command += ["--num_processes", str(processes), "--num_machines", "1"]
+        command += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+        command += ["--main_process_port", "0"]
     home = {"REIDLIB_HOME": str(out / "home"), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [*launch, str(SCRIPT), what, str(out), *more],
+        [*command, str(SCRIPT), what, str(out), *more],
         env=os.environ | home,
         capture_output=True,
         text=True,

@@ -183,7 +183,7 @@ def test_the_cost_counts_the_operations_of_a_step() -> None:
     cost = history.attrs["cost"]
     # Forward and the gradient of the weights: two products of 2 x 32 x 16 each.
     assert cost["gflop_per_image"] == round(2 * 2 * 32 * 16 / 1e9, 3)
-    assert cost["images_per_s"] > 0 and 0 < cost["peak_memory_mb"]
+    assert cost["images_per_s"] > 0 and cost["peak_memory_mb"] > 0
     assert 0 <= cost["flop_utilisation"] <= 1.5
 
 
