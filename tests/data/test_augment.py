@@ -1,7 +1,6 @@
 """Batched augmentation, beside torchvision's functions on one picture at a time."""
 
 import pickle
-from math import log
 
 import pytest
 import torch
@@ -48,16 +47,15 @@ def test_the_network_sees_minus_one_to_one():
         to_network(images.float())
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
-def test_a_move_is_padding_and_cropping(mirrored):
-    images = noise(25)
-    top, left = torch.meshgrid(torch.arange(5), torch.arange(5), indexing="ij")
-    top, left = top.flatten(), left.flatten()
-    mirror = torch.full((25,), mirrored)
-    moved = augment.move(images, 2, top, left, mirror)
+def test_a_move_is_padding_and_cropping():
+    images = noise(50)
+    top, left, mirror = torch.cartesian_prod(
+        torch.arange(5), torch.arange(5), torch.arange(2)
+    ).T
+    moved = augment.move(images, 2, top, left, mirror.bool())
     assert moved.dtype == torch.uint8
     for i, image in enumerate(images):
-        expected = pad_with(image.flip(-1) if mirrored else image, (2, 2, 2, 2))
+        expected = pad_with(image.flip(-1) if mirror[i] else image, (2, 2, 2, 2))
         assert torch.equal(moved[i], V.crop(expected, top[i], left[i], 32, 16))
 
 
@@ -285,10 +283,20 @@ def test_equal_pictures_become_different_ones():
 
 
 @pytest.mark.parametrize("value", [0, 255, 128])
-def test_flat_pictures_give_no_nan(value):
+def test_flat_pictures_stay_in_range(value):
     images = torch.full((64, 3, 16, 8), value, dtype=torch.uint8)
     for recipe in RECIPES.values():
-        assert recipe(images, Draws(0, 0, 64)).isfinite().all()
+        result = recipe(images, Draws(0, 0, 64))
+        assert result.isfinite().all()
+        assert result.abs().max() <= 1
+
+
+def test_autocast_coarsens_no_picture():
+    images = noise(16)
+    for recipe in RECIPES.values():
+        expected = recipe(images, Draws(0, 0, 16))
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(recipe(images, Draws(0, 0, 16)), expected)
 
 
 def test_recipes_do_what_their_arguments_say(monkeypatch):
@@ -297,7 +305,25 @@ def test_recipes_do_what_their_arguments_say(monkeypatch):
     assert set(plain.unique().tolist()) == {-1.0, 1.0}  # black comes in, no grey
     grey = encoder_augmentation(erasing=0.7)(images, Draws(0, 0, 2000)) == 0
     assert 1330 < grey.flatten(1).any(1).sum() < 1470
-    assert log(1 / 0.3) == pytest.approx(-log(0.3))  # so one draw serves both ends
+
+
+@pytest.mark.parametrize(
+    ("recipe", "expected"),
+    [
+        ("plain", ["move"]),
+        ("erasing", ["move", "erase"]),
+        ("strong", ["move", "recolour", "blur", "erase"]),
+        ("source", ["recolour", "warp", "move", "erase"]),
+    ],
+)
+def test_operations_follow_in_the_order_of_the_recipe(monkeypatch, recipe, expected):
+    names = []
+    for name in ("move", "recolour", "blur", "warp", "erase"):
+        monkeypatch.setattr(
+            augment, name, lambda images, *_, name=name: names.append(name) or images
+        )
+    RECIPES[recipe](noise(4), Draws(0, 0, 4))
+    assert names == expected
 
 
 def test_recipes_can_be_sent_to_another_process():
