@@ -2,8 +2,8 @@
 
 The first half takes its parameters as arguments, one per picture; the second draws
 them. Pictures (b, 3, H, W) are float32 in [0, 1] unless it says otherwise. Nothing here
-multiplies matrices or convolves, so autocast does not coarsen a picture, and no
-picture's result depends on the others in its batch.
+multiplies matrices or convolves, so autocast coarsens no picture, and no picture's
+result depends on the others in its batch.
 """
 
 from collections.abc import Callable
@@ -45,13 +45,14 @@ def move(images: Tensor, pad: int, top: Tensor, left: Tensor, mirror: Tensor) ->
         top, left: (b,) int64 in 0 … 2·pad.
         mirror: (b,) bool.
     """
-    height, width = images.shape[2:]
-    images = torch.where(_each(mirror), images.flip(-1), images)
-    images = F.pad(images, (pad,) * 4)
-    # a row of the result is a stretch of the memory: only where it starts is computed
-    planes, rows = (torch.arange(n, device=images.device) for n in (3, height))
-    count = torch.arange(len(images), device=images.device)[:, None, None]
-    rows = rows + top[:, None, None] + (3 * count + planes[:, None]) * images.shape[2]
+    number, _, height, width = images.shape
+    images = F.pad(torch.cat([images, images.flip(-1)]), (pad,) * 4)
+    # a row of the result is a stretch of this memory: only where it starts is computed
+    count, planes, rows = (
+        torch.arange(n, device=images.device) for n in (number, 3, height)
+    )
+    chosen = 3 * (count + number * mirror)[:, None, None] + planes[:, None]
+    rows = rows + top[:, None, None] + chosen * images.shape[2]
     starts = rows * images.shape[3] + left[:, None, None]
     return images.flatten().unfold(0, width, 1)[starts]
 
@@ -225,6 +226,11 @@ def _erased(
     return erase(images, torch.stack([top, left, tall, wide], 1))
 
 
+def _scaled(images: Tensor) -> Tensor:
+    """From [0, 1] to [−1, 1]; rounding may have left the range by a hair."""
+    return (2 * images).sub_(1).clamp_(-1, 1)
+
+
 def _check(images: Tensor, draws: Draws) -> None:
     if images.dtype != torch.uint8 or len(images) != len(draws):
         raise ReIDConfigError(
@@ -238,7 +244,7 @@ def _encoder(images: Tensor, draws: Draws, strong: bool, erasing: float) -> Tens
     images = _moved(images, draws)
     if strong:
         images = _recoloured(images / 255, draws, (0.35, 0.35, 0.35, 0.05))
-        images = _erased(2 * _blurred(images, draws) - 1, draws, 0.5, 0.3)
+        images = _erased(_scaled(_blurred(images, draws)), draws, 0.5, 0.3)
     else:
         images = to_network(images)
     return _erased(images, draws, erasing, 0.4) if erasing else images
@@ -265,7 +271,7 @@ def _source(images: Tensor, draws: Draws) -> Tensor:
     _check(images, draws)
     images = _recoloured(images / 255, draws, (0.2, 0.2, 0.2, 0.05))
     images = _moved(_warped(images, draws), draws)
-    return _erased(2 * images - 1, draws, 0.5, 0.4)
+    return _erased(_scaled(images), draws, 0.5, 0.4)
 
 
 def source_augmentation() -> Augment:
