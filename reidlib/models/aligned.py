@@ -124,13 +124,12 @@ class AlignedGenerator(nn.Module):
         H/2      up, plus pose, plus the pixels at their new place; a residual block
         H        up, plus pose, plus the pixels; a residual block; three colours, tanh
 
-    That pixels move is what teaches the attention from the first step on: a cell that
-    looks at the right place has the right colours. Without the limbs' picture short
-    runs draw blurred bodies: joints alone leave what lies between them to be learned.
-
-    Norms stand inside the residual branches only, and GroupNorm does not depend on
-    the batch's size, so small batches train and colours survive. R1 is not asked:
-    the pyramid is the generator's own, trained with it.
+    The moved pixels teach the attention: a cell that looks at the right place has the
+    right colours. They pass no norm on their way to the last convolution. At every
+    level pose and rising map enter with variance 1; unnormalised, the deeper levels
+    drown the pose, and bodies stay blurred for hundreds of steps. GroupNorm does not
+    depend on the batch's size. R1 is not asked: the pyramid is the generator's own,
+    trained with it.
 
     Args:
         ngf: base width.
