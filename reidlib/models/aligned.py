@@ -9,6 +9,8 @@ source's own pose is not given; attention has to recognise an arm by its looks a
 its place.
 """
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +19,7 @@ from reidlib.errors import ReIDConfigError
 from reidlib.models.encoder import Encoder
 from reidlib.models.layers import (
     NORMS,
+    SLOPE_G,
     Norm,
     check_norm,
     check_pictures,
@@ -24,7 +27,16 @@ from reidlib.models.layers import (
     norm_act,
     start_grey,
 )
-from reidlib.models.skeletonmaps import JOINTS, WHERE, heat_maps, positions
+from reidlib.models.skeletonmaps import (
+    JOINTS,
+    WHERE,
+    heat_maps,
+    positions,
+    skeleton_image,
+)
+
+POSE = JOINTS + 3  # maps of a pose: its joints' and its limbs'
+PATCH = 3 * 4 * 4  # numbers of the picture in a cell of H/4
 
 
 class PreBlock(nn.Module):
@@ -104,24 +116,27 @@ class AlignedGenerator(nn.Module):
 
     ::
 
-        source   I (H) → s1 (H/2, 2 ngf) → s2 (H/4, 4 ngf) → s3 (H/8, 4 ngf)
-        pose     25 heat-maps at H/8, H/4, H/2 and H
-        H/8      the pose asks s3; two residual blocks
-        H/4      up, plus pose; asks s2 and brings s2, and s1 as 2x2 patches; ``blocks``
-                 residual blocks
-        H/2      up, plus pose, plus s1 brought to its new place; a residual block
-        H        up, plus pose; a residual block; to three colours, tanh
+        source   I (H) → s2 (H/4, 4 ngf) → s3 (H/8, 4 ngf)
+        pose     25 heat-maps and the limbs at H/8, H/4, H/2 and H
+        H/8      the pose asks s3 with several heads; two residual blocks
+        H/4      up, plus pose; asks s2 with one head and brings s2 and the cells' own
+                 4x4 pixels of I; ``blocks`` residual blocks
+        H/2      up, plus pose, plus the pixels at their new place; a residual block
+        H        up, plus pose, plus the pixels; a residual block; three colours, tanh
 
-    Norms stand inside the residual branches only, and GroupNorm does not depend on
-    the batch's size, so small batches train and colours survive. R1 is not asked:
-    the pyramid is the generator's own, trained with it.
+    The moved pixels teach the attention: a cell that looks at the right place has the
+    right colours. They pass no norm on their way to the last convolution. At every
+    level pose and rising map enter with variance 1; unnormalised, the deeper levels
+    drown the pose, and bodies stay blurred for hundreds of steps. GroupNorm does not
+    depend on the batch's size. R1 is not asked: the pyramid is the generator's own,
+    trained with it.
 
     Args:
-        ngf: base width; a multiple of 4.
+        ngf: base width.
         blocks: residual blocks at H/4.
         size: (height, width) of the pictures, each divisible by 8.
         norm: "group", "batch" or "instance".
-        heads: of the attention; 4 ngf is divisible by it.
+        heads: of the attention at H/8; 4 ngf is divisible by it.
     """
 
     kind = "aligned"
@@ -137,10 +152,10 @@ class AlignedGenerator(nn.Module):
         super().__init__()
         check_norm(norm)
         check_size(size, 8)
-        if 4 * ngf % heads or ngf % 4:
+        if 4 * ngf % heads:
             raise ReIDConfigError(
                 f"The aligned generator cannot share ngf={ngf} among heads={heads}; "
-                "choose ngf divisible by 4, and 4 ngf divisible by heads."
+                "choose heads that divide 4 ngf."
             )
         self.ngf, self.blocks, self.norm, self.heads = ngf, blocks, norm, heads
         self.size = (size[0], size[1])
@@ -149,37 +164,50 @@ class AlignedGenerator(nn.Module):
             [
                 nn.Sequential(
                     nn.Conv2d(3, n, 3, padding=1),
-                    nn.LeakyReLU(0.1),
+                    nn.LeakyReLU(SLOPE_G),
                     nn.Conv2d(n, 2 * n, 4, 2, 1),
                     PreBlock(2 * n, norm),
+                    nn.Conv2d(2 * n, wide, 4, 2, 1),
+                    PreBlock(wide, norm),
                 ),
-                nn.Sequential(nn.Conv2d(2 * n, wide, 4, 2, 1), PreBlock(wide, norm)),
                 nn.Sequential(nn.Conv2d(wide, wide, 4, 2, 1), PreBlock(wide, norm)),
             ]
         )
         widths = (wide, wide, 2 * n, n)  # at H/8, H/4, H/2 and H
-        self.pose = nn.ModuleList(nn.Conv2d(JOINTS, c, 3, padding=1) for c in widths)
+        self.pose = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(POSE, c, 3, padding=1), NORMS[norm](c))
+            for c in widths
+        )
         self.plan = nn.Sequential(PreBlock(wide, norm), PreBlock(wide, norm))
         self.align = nn.ModuleList(
             [
                 Align(wide, wide, wide, heads, norm),
-                Align(wide, wide, wide + 8 * n, heads, norm),
+                Align(wide, wide, wide + PATCH, 1, norm),
             ]
         )
-        self.merge = nn.Conv2d(wide + 8 * n, wide, 1)
+        self.merge = nn.Conv2d(wide + PATCH, wide, 1)
+        self.lay = nn.ModuleList(
+            [nn.Conv2d(12, 2 * n, 3, padding=1), nn.Conv2d(3, n, 3, padding=1)]
+        )
         counts = (2, blocks, 1, 1)
         self.residual = nn.ModuleList(
             nn.Sequential(*(PreBlock(c, norm) for _ in range(count)))
             for c, count in zip(widths, counts, strict=True)
         )
         self.rise = nn.ModuleList(
-            nn.ConvTranspose2d(before, after, 4, 2, 1)
+            nn.Sequential(
+                nn.ConvTranspose2d(before, after, 4, 2, 1), NORMS[norm](after)
+            )
             for before, after in zip(widths[:-1], widths[1:], strict=True)
         )
         self.up = nn.Sequential(
-            *norm_act(n, norm), nn.Conv2d(n, 3, 3, padding=1), nn.Tanh()
+            nn.LeakyReLU(SLOPE_G), nn.Conv2d(n, 3, 3, padding=1), nn.Tanh()
         )
         start_grey(self, self.up)
+        with torch.no_grad():
+            for block in self.modules():
+                if isinstance(block, PreBlock):  # else each doubles the variance
+                    cast(nn.Conv2d, block.body[-1]).weight.mul_(0.1)
 
     def config(self) -> dict:
         """The arguments that rebuild this network, and its kind (JSON types)."""
@@ -222,7 +250,7 @@ class AlignedGenerator(nn.Module):
         h, w = self.size
         sizes = [(h // scale, w // scale) for scale in (8, 4, 2, 1)]
         plans = [
-            layer(heat_maps(poses, size))
+            layer(torch.cat([heat_maps(poses, size), skeleton_image(poses, size)], 1))
             for layer, size in zip(self.pose, sizes, strict=True)
         ]
         return [self.plan(plans[0]), *plans[1:]]
@@ -233,24 +261,20 @@ class AlignedGenerator(nn.Module):
         Between the layers maps are (B K, C, h, w), every source's K poses in a row.
         """
         b, k = len(images), plans[0].shape[1]
-        x = check_pictures(images, self.size)
-        pyramid = []
-        for layer in self.source:
-            x = layer(x)
-            pyramid.append(x)
-        s1, s2, s3 = pyramid
+        s2 = self.source[0](check_pictures(images, self.size))
+        s3 = self.source[1](s2)
         x = plans[0] + self.align[0](plans[0], s3, s3)
         x = self.residual[0](x.flatten(0, 1))
 
         x = self.rise[0](x).unflatten(0, (b, k)) + plans[1]
-        values = torch.cat([s2, F.pixel_unshuffle(s1, 2)], 1)
+        values = torch.cat([s2, F.pixel_unshuffle(images, 4)], 1)
         brought = self.align[1](x, s2, values).flatten(0, 1)
         x = self.residual[1](x.flatten(0, 1) + self.merge(brought))
 
         x = self.rise[1](x).unflatten(0, (b, k)) + plans[2]
-        patches = F.pixel_shuffle(brought[:, 4 * self.ngf :], 2)
-        x = self.residual[2](x.flatten(0, 1) + patches)
+        moved = F.pixel_shuffle(brought[:, -PATCH:], 4)  # (B K, 3, H, W)
+        x = self.residual[2](x.flatten(0, 1) + self.lay[0](F.pixel_unshuffle(moved, 2)))
 
         x = self.rise[2](x).unflatten(0, (b, k)) + plans[3]
-        x = self.up(self.residual[3](x.flatten(0, 1)))
+        x = self.up(self.residual[3](x.flatten(0, 1) + self.lay[1](moved)))
         return x.unflatten(0, (b, k))
