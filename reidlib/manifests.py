@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 import reidlib
+from reidlib.errors import ReIDDataError
 from reidlib.models.files import read_weights, write_weights
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "accelerate")
@@ -138,19 +139,35 @@ def matching(folder: Path, key: str) -> Finished | None:
     return Finished(folder, manifest) if same else None
 
 
-def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> Finished:
-    """Write beside, then swap: a stage is whole or absent."""
+def written(folder: Path) -> Finished:
+    """The stage that was just written to this folder."""
+    return Finished(folder, json.loads((folder / "manifest.json").read_text()))
+
+
+def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> None:
+    """Write beside, then swap: a stage is whole or absent.
+
+    Raises:
+        ReIDDataError: it cannot be written, for example to a full disk.
+    """
     beside = target.with_name(f".{target.name}.part")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    weights = beside / "weights.safetensors"
-    write_weights(weights, made.tensors)
-    with weights.open("rb") as file:
-        manifest["content"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    write_json(beside / "config.json", manifest["config"])
-    write_json(beside / "metrics.json", dict(made.metrics))
-    made.history.to_csv(beside / "history.csv", index=False)
-    write_json(beside / "manifest.json", manifest)
+    try:
+        beside.mkdir()
+        weights = beside / "weights.safetensors"
+        write_weights(weights, made.tensors)
+        with weights.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        whole = manifest | {"content": content, "cost": made.history.attrs.get("cost")}
+        write_json(beside / "config.json", manifest["config"])
+        write_json(beside / "metrics.json", dict(made.metrics))
+        made.history.to_csv(beside / "history.csv", index=False)
+        write_json(beside / "manifest.json", whole)
+    except (OSError, ReIDDataError) as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise ReIDDataError(
+            f"{target} could not be written ({error}); make room and run again: "
+            "finished stages are kept, and an unfinished one goes on."
+        ) from error
     shutil.rmtree(target, ignore_errors=True)
     beside.rename(target)
-    return Finished(target, manifest)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from filelock import FileLock
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -29,9 +30,12 @@ from reidlib.manifests import (
     matching,
     write_json,
     write_stage,
+    written,
 )
 from reidlib.profiles import Profile, get_profile
 from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
+from reidlib.training.checkpoint import Checkpoint
+from reidlib.training.distributed import only_one
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +44,18 @@ PARAMETERS = ("dataset", "root", "profile", "seed")
 
 @dataclass(frozen=True)
 class Run:
-    """One data set at one profile with one seed: where everything of it lies."""
+    """One data set at one profile with one seed: where everything of it lies.
+
+    Attributes:
+        events: whether training writes what TensorBoard shows, beside each stage.
+    """
 
     name: str
     data: ReIDDataset
     profile: Profile
     seed: int
     home: Path
+    events: bool = False
 
     @property
     def key(self) -> str:
@@ -120,7 +129,7 @@ class Run:
         self,
         name: str,
         config: Any,
-        build: Callable[[], Made],
+        build: Callable[[Checkpoint], Made],
         *,
         inputs: tuple[Finished, ...] = (),
         folder: Path | None = None,
@@ -131,7 +140,8 @@ class Run:
         Args:
             name: of its folder.
             config: a dataclass or dict; a change of it means building again.
-            build: makes it; called only if nothing on disk matches.
+            build: makes it; called only if nothing on disk matches. What takes long
+                saves to the checkpoint that it is given, and goes on from it.
             inputs: the stages it was made from.
             folder: parent folder, where it is not this run's.
             data: digest of its data, where it is not this run's data set.
@@ -148,16 +158,25 @@ class Run:
         content["key"] = digest(content)
         target = (folder or self.folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(target.with_name(f".{name}.lock")):
+        with only_one(target.with_name(f".{name}.lock")):
             found = matching(target, content["key"])
             if found:
                 log.info("%s is reused from %s", name, target)
                 return found
             log.info("%s is being made", name)
             started = time.perf_counter()
-            made = build()
+            checkpoint = Checkpoint(
+                target.with_name(f".{name}.checkpoint"),
+                content["key"],
+                events=target.with_name(f"{name}.events") if self.events else None,
+            )
+            made = build(checkpoint)
             content |= circumstances(time.perf_counter() - started)
-            return write_stage(target, made, content)
+            if PartialState().is_main_process:
+                write_stage(target, made, content)
+                checkpoint.discard()
+            PartialState().wait_for_everyone()
+            return written(target)
 
     def record(self, chapter: str, results: Mapping[str, Any]) -> Path:
         """Write a chapter's numbers with their circumstances.

@@ -15,7 +15,7 @@ from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.runs import Run
 from reidlib.training import (
     FusionConfig,
-    best_row,
+    kept_row,
     describe,
     extract,
     extract_generated,
@@ -24,6 +24,7 @@ from reidlib.training import (
     train_identities,
     train_ptgan,
 )
+from reidlib.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -58,18 +59,18 @@ def r1(run: Run) -> Trained[Encoder]:
             stage = run.stage(
                 "r1",
                 asdict(config),
-                lambda: Made(encoder.state_dict()),
+                lambda _: Made(encoder.state_dict()),
                 data="imagenet",
             )
             return Trained(encoder.eval(), stage, "imagenet")
     config = run.profile.attributes
 
-    def build() -> Made:
+    def build(checkpoint: Checkpoint) -> Made:
         images, targets, persons = population(run.profile.population, run.profile.size)
         made, history = train_attributes(
-            images, targets, persons, config, seed=run.seed
+            images, targets, persons, config, seed=run.seed, checkpoint=checkpoint
         )
-        return Made(made.state_dict(), history, best_row(history))
+        return Made(made.state_dict(), history, kept_row(history))
 
     whole = asdict(config) | {
         "population": run.profile.population,
@@ -109,11 +110,16 @@ def r2(run: Run) -> Trained[Encoder]:
     start = r1(run)
     weights = start.stage.weights if start.kind == "attributes" else None
 
-    def build() -> Made:
+    def build(checkpoint: Checkpoint) -> Made:
         made, history = train_identities(
-            run.images("train"), run.data.train, config, weights=weights, seed=run.seed
+            run.images("train"),
+            run.data.train,
+            config,
+            weights=weights,
+            seed=run.seed,
+            checkpoint=checkpoint,
         )
-        return Made(made.state_dict(), history, best_row(history))
+        return Made(made.state_dict(), history, kept_row(history))
 
     stage = run.stage("r2", config, build, inputs=(start.stage,))
     return Trained(config.build(weights=stage.weights).eval(), stage)
@@ -138,7 +144,7 @@ def ptgan(run: Run) -> Trained[Generator]:
     """G, trained on pairs of the training identities."""
     encoder, config = r1(run), run.profile.ptgan
 
-    def build() -> Made:
+    def build(checkpoint: Checkpoint) -> Made:
         g, d, history = train_ptgan(
             encoder.network,
             run.images("train"),
@@ -146,10 +152,11 @@ def ptgan(run: Run) -> Trained[Generator]:
             train_points(run),
             config,
             seed=run.seed,
+            checkpoint=checkpoint,
         )
         tensors = {f"g.{k}": v for k, v in g.state_dict().items()}
         tensors |= {f"d.{k}": v for k, v in d.state_dict().items()}
-        return Made(tensors, history, best_row(history))
+        return Made(tensors, history, kept_row(history))
 
     stage = run.stage("ptgan", config, build, inputs=(encoder.stage,))
     g = config.generator(encoder.network.features, run.profile.size)
@@ -168,7 +175,7 @@ def poses(
     stage = run.stage(
         f"poses-{target}-{algorithm}-{k}",
         clusterer.get_params(),
-        lambda: Made({"poses": torch.as_tensor(clusterer.poses_)}),
+        lambda _: Made({"poses": torch.as_tensor(clusterer.poses_)}),
     )
     return Trained(clusterer, stage)
 
@@ -178,7 +185,7 @@ def features(run: Run, encoder: Trained[Encoder], name: str) -> dict[str, Tensor
     stage = run.stage(
         f"features-{name}",
         {},
-        lambda: Made({s: extract(encoder.network, run.images(s)) for s in SPLITS}),
+        lambda _: Made({s: extract(encoder.network, run.images(s)) for s in SPLITS}),
         inputs=(encoder.stage,),
     )
     return stage.tensors
@@ -198,7 +205,7 @@ def generated(
     encoder, g, judge = r1(run), ptgan(run), r2(run)
     vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
 
-    def build() -> Made:
+    def build(_: Checkpoint) -> Made:
         made = {}
         for split in SPLITS:
             images = run.images(split)
@@ -247,12 +254,17 @@ def fusion(
         drawn = {s: own[s][:, None].expand_as(drawn[s]).contiguous() for s in SPLITS}
     table = run.data.train if rows is None else run.data.train[rows["train"]]
 
-    def build() -> Made:
+    def build(checkpoint: Checkpoint) -> Made:
         network, history = train_fusion(
-            own["train"], drawn["train"], table, config, seed=run.seed
+            own["train"],
+            drawn["train"],
+            table,
+            config,
+            seed=run.seed,
+            checkpoint=checkpoint,
         )
         state = {k: v for k, v in network.state_dict().items() if "head." not in k}
-        return Made(state, history, best_row(history))
+        return Made(state, history, kept_row(history))
 
     parts = ("fusion", control, chosen.stage.folder.name.removeprefix("poses-"))
     name = "-".join(p for p in parts if p) + ("-part" if rows else "")

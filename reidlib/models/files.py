@@ -39,8 +39,18 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def write_weights(
     path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write to a temporary name, then rename: never a half-written file."""
+    """Write to a temporary name, then rename: never a half-written file.
+
+    Raises:
+        ReIDDataError: it cannot be written, for example to a full disk.
+    """
     whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     temporary = path.with_name(path.name + ".part")
-    save_file(whole, temporary, metadata)
-    temporary.replace(path)
+    try:
+        save_file(whole, temporary, metadata)
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        raise ReIDDataError(
+            f"{path} could not be written ({error}); make room, and run again."
+        ) from error

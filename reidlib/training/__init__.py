@@ -8,7 +8,7 @@ from reidlib.training.encoder import (
 )
 from reidlib.training.features import extract, extract_generated, to_float, to_uint8
 from reidlib.training.fusion import FusionConfig, describe, train_fusion
-from reidlib.training.loop import LoopConfig, best_row, fit
+from reidlib.training.loop import LoopConfig, fit, kept_row
 from reidlib.training.ptgan import PtGANConfig, code_mode, train_ptgan
 
 __all__ = [
@@ -16,13 +16,13 @@ __all__ = [
     "FusionConfig",
     "LoopConfig",
     "PtGANConfig",
-    "best_row",
     "code_mode",
     "describe",
     "extract",
     "extract_generated",
     "fit",
     "held_out_map",
+    "kept_row",
     "to_float",
     "to_uint8",
     "train_attributes",

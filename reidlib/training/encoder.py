@@ -10,17 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlib.data import (
-    ImageDataset,
-    class_labels,
-    encoder_augmentation,
-    validation_split,
-)
+from reidlib.data import class_labels, validation_split
+from reidlib.data.augment import encoder_augmentation
+from reidlib.data.batches import ImageBatches
 from reidlib.errors import ReIDConfigError
 from reidlib.models import Encoder
 from reidlib.retrieval import evaluate
 from reidlib.training.features import extract, to_float
-from reidlib.training.loop import LoopConfig, Predict, Task, fit
+from reidlib.training.checkpoint import Checkpoint
+from reidlib.training.loop import Batch, LoopConfig, Predict, Task, fit
 from reidlib.training.losses import step_down
 
 
@@ -75,6 +73,7 @@ def train_identities(
     *,
     weights: Path | None = None,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
     """R2: classify the training identities (SPEC.md 6).
 
@@ -82,6 +81,7 @@ def train_identities(
         images: (N, 3, H, W) uint8, the training pictures.
         table: their ``pid`` and ``camid``.
         weights: a trained trunk to start from.
+        checkpoint: where to save, and to go on from.
 
     Returns:
         The encoder with the best mAP on held-out training identities; the history.
@@ -96,18 +96,18 @@ def train_identities(
             "Fewer than two training identities are left after the validation split; "
             "give more identities or a smaller held_out."
         )
+    torch.manual_seed(seed)
     encoder = config.build(int(labels.max()) + 1, weights)
     watched, watched_rows = images[held_out.tolist()], table[held_out]
 
     def validate() -> dict[str, float]:
         return held_out_map(extract(encoder, watched), watched_rows)
 
-    augment = encoder_augmentation(
-        _size(images), strong=config.augmentation == "strong"
-    )
-    data = ImageDataset(images[(~held_out).tolist()], labels, augment)
+    augment = encoder_augmentation(strong=config.augmentation == "strong")
+    data = ImageBatches(images[(~held_out).tolist()], labels, augment)
     loss = partial(F.cross_entropy, label_smoothing=config.label_smoothing)
-    history = _fit(encoder, data, loss, validate, config, seed, "R2")
+    task = _task(encoder, loss, validate, config)
+    history = fit(task, data, config, seed=seed, name="R2", checkpoint=checkpoint)
     return encoder, history
 
 
@@ -118,6 +118,7 @@ def train_attributes(
     config: EncoderConfig,
     *,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
     """R1 where no ImageNet weights can be had: predict what people wear.
 
@@ -132,6 +133,7 @@ def train_attributes(
     """
     held_out = validation_split(pd.Series(persons.numpy()), config.held_out, seed)
     inside, outside = torch.as_tensor(~held_out), torch.as_tensor(held_out)
+    torch.manual_seed(seed)
     encoder = config.build(targets.shape[1])
 
     @torch.no_grad()
@@ -145,51 +147,40 @@ def train_attributes(
         explained = 1 - float(residual / spread)
         return {"score": -float(loss), "explained": explained}
 
-    data = ImageDataset(
-        images[inside], targets[inside], encoder_augmentation(_size(images))
-    )
-    history = _fit(
-        encoder, data, F.binary_cross_entropy_with_logits, validate, config, seed, "R1"
-    )
+    data = ImageBatches(images[inside], targets[inside], encoder_augmentation())
+    task = _task(encoder, F.binary_cross_entropy_with_logits, validate, config)
+    history = fit(task, data, config, seed=seed, name="R1", checkpoint=checkpoint)
     return encoder, history
 
 
-def _fit(
-    encoder: Encoder,
-    data: ImageDataset,
-    loss_of: Any,
-    validate: Any,
-    config: EncoderConfig,
-    seed: int,
-    name: str,
-) -> pd.DataFrame:
+def _task(encoder: Encoder, loss_of: Any, validate: Any, config: EncoderConfig) -> Task:
+    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = loss_of(task.prepared["encoder"](batch["images"]), batch["labels"])
+        return loss, {"loss": loss}
+
+    return Task(
+        {"encoder": Predict(encoder)},
+        {"encoder": _optimizer(encoder, config)},
+        {"encoder": phase},
+        validate,
+        step_down,
+    )
+
+
+def _optimizer(encoder: Encoder, config: EncoderConfig) -> torch.optim.Optimizer:
     groups = [
         {"params": encoder.trunk.parameters(), "lr": config.lr * config.trunk},
         {"params": encoder.head.parameters(), "lr": config.lr},
     ]
-    optimizer: torch.optim.Optimizer
     if config.optimizer == "adamw":
-        optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    else:
-        optimizer = torch.optim.SGD(
-            groups,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.momentum > 0,
-        )
-
-    def step(task: Task, batch: Any, backward: Any) -> dict[str, Tensor]:
-        pictures, labels = batch
-        loss = loss_of(task.prepared["encoder"](pictures), labels)
-        task.optimizers["encoder"].zero_grad()
-        backward(loss)
-        task.optimizers["encoder"].step()
-        return {"loss": loss}
-
-    task = Task(
-        {"encoder": Predict(encoder)}, {"encoder": optimizer}, step, validate, step_down
+        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+    return torch.optim.SGD(
+        groups,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=config.momentum > 0,
+        fused=True,
     )
-    return fit(task, data, config, seed=seed, name=name)
 
 
 def held_out_map(features: Tensor, table: pd.DataFrame) -> dict[str, float]:
@@ -198,6 +189,3 @@ def held_out_map(features: Tensor, table: pd.DataFrame) -> dict[str, float]:
     result = evaluate(features, features, pids, pids, camids, camids)
     return {"score": result.mAP, "rank1": result.rank(1)}
 
-
-def _size(images: Tensor) -> tuple[int, int]:
-    return int(images.shape[-2]), int(images.shape[-1])

@@ -1,18 +1,18 @@
 """Training FusionNet on cached features, with pt-GAN and R2 frozen."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import TensorDataset
 
 from reidlib.data import class_labels, validation_split
+from reidlib.data.batches import TensorBatches
 from reidlib.models import FusionNet
+from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.encoder import held_out_map
-from reidlib.training.loop import LoopConfig, Predict, Task, fit
+from reidlib.training.loop import Batch, LoopConfig, Predict, Task, fit
 from reidlib.training.losses import step_down
 
 
@@ -46,6 +46,7 @@ def train_fusion(
     config: FusionConfig,
     *,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[FusionNet, pd.DataFrame]:
     """Classify identities from the fused features; keep the best on held-out ones.
 
@@ -54,6 +55,7 @@ def train_fusion(
         generated: (N, K, D) features of the pictures drawn from them; for the
             copied-feature control, the source's own features K times.
         table: ``pid`` and ``camid``.
+        checkpoint: where to save, and to go on from.
 
     Returns:
         The network with the best held-out mAP, and the history.
@@ -75,6 +77,7 @@ def train_fusion(
         momentum=config.momentum,
         weight_decay=config.weight_decay,
         nesterov=True,
+        fused=True,
     )
     watched_rows = table[held_out.numpy()]
 
@@ -82,19 +85,24 @@ def train_fusion(
         found = describe(network, source[held_out], generated[held_out])
         return held_out_map(found, watched_rows)
 
-    def step(task: Task, batch: Any, backward: Any) -> dict[str, Tensor]:
-        x, drawn, wanted = batch
-        loss = F.cross_entropy(task.prepared["fusion"](x, drawn), wanted)
-        task.optimizers["fusion"].zero_grad()
-        backward(loss)
-        task.optimizers["fusion"].step()
-        return {"loss": loss}
+    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = task.prepared["fusion"](batch["source"], batch["generated"])
+        loss = F.cross_entropy(logits, batch["labels"])
+        return loss, {"loss": loss}
 
     task = Task(
-        {"fusion": Predict(network)}, {"fusion": optimizer}, step, validate, step_down
+        {"fusion": Predict(network)},
+        {"fusion": optimizer},
+        {"fusion": phase},
+        validate,
+        step_down,
     )
-    data = TensorDataset(source[~held_out], generated[~held_out], labels)
-    history = fit(task, data, config, seed=seed, name="FusionNet")
+    data = TensorBatches(
+        source=source[~held_out], generated=generated[~held_out], labels=labels
+    )
+    history = fit(
+        task, data, config, seed=seed, name="FusionNet", checkpoint=checkpoint
+    )
     return network, history
 
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlib.data.draws import Draws
+
 Adversarial = Literal["nonsat", "lsgan"]
 Reconstruction = Literal["l2_mse", "l1", "l2_norm"]
 
@@ -14,13 +16,10 @@ Reconstruction = Literal["l2_mse", "l1", "l2_norm"]
 SMOOTH_REAL = {"nonsat": (0.8, 1.0), "lsgan": (0.8, 1.1)}
 
 
-def smooth_targets(
-    logits: Tensor, mode: Adversarial, generator: torch.Generator | None = None
-) -> Tensor:
+def smooth_targets(logits: Tensor, mode: Adversarial, draws: Draws) -> Tensor:
     """D's targets for real pictures, uniform noise per map element (SPEC.md 4.5)."""
     low, high = SMOOTH_REAL[mode]
-    noise = torch.rand(logits.shape, generator=generator, dtype=logits.dtype)
-    return low + (high - low) * noise.to(logits.device)
+    return draws.uniform(*logits.shape[1:], low=low, high=high)
 
 
 def adversarial_loss(
@@ -58,6 +57,17 @@ def reconstruction_loss(drawn: Tensor, target: Tensor, kind: Reconstruction) -> 
 def class_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy of the identity branch (eq. 5), mean over the batch."""
     return F.cross_entropy(logits, labels)
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """Mean squared norm of D's gradient at its input (R1 of Mescheder et al. 2018).
+
+    Args:
+        logits: (B, 1, h, w) of ``images``, which require gradients.
+        images: (B, 3, H, W).
+    """
+    (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return slope.square().flatten(1).sum(1).mean()
 
 
 def constant_then_linear(progress: float) -> float:

@@ -2,37 +2,37 @@
 
 import math
 
-import pandas as pd
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
 
-from reidlib.errors import ReIDError
-from reidlib.training.loop import LoopConfig, Task, best_row, fit
+from reidlib.data.batches import TensorBatches
+from reidlib.errors import ReIDConfigError, ReIDError
+from reidlib.training.loop import LoopConfig, Task, fit, kept_row
 
 
-def line_task(lr: float = 0.1, score=None) -> tuple[Task, nn.Linear, TensorDataset]:
+def line_task(lr: float = 0.1, score=None) -> tuple[Task, nn.Linear, TensorBatches]:
     """Learn y = 3 x from points of that line."""
     torch.manual_seed(0)
     x = torch.linspace(-1, 1, 64)[:, None]
     network = nn.Linear(1, 1, bias=False)
 
-    def step(task, batch, backward):
-        loss = (task.prepared["line"](batch[0]) - batch[1]).square().mean()
-        task.optimizers["line"].zero_grad()
-        backward(loss)
-        task.optimizers["line"].step()
-        return {"loss": loss}
+    def phase(task, batch):
+        loss = (task.prepared["line"](batch["x"]) - batch["y"]).square().mean()
+        return loss, {"loss": loss}
 
     def validate() -> dict[str, float]:
         return {"score": -abs(float(network.weight.detach()) - 3)}
 
     optimizer = torch.optim.SGD(network.parameters(), lr=lr)
     task = Task(
-        {"line": network}, {"line": optimizer}, step, score or validate, lambda p: 1.0
+        {"line": network},
+        {"line": optimizer},
+        {"line": phase},
+        score or validate,
+        lambda p: 1.0,
     )
-    return task, network, TensorDataset(x, 3 * x)
+    return task, network, TensorBatches(x=x, y=3 * x)
 
 
 def test_the_loop_finds_the_slope_of_a_line() -> None:
@@ -41,6 +41,15 @@ def test_the_loop_finds_the_slope_of_a_line() -> None:
     assert float(network.weight.detach()) == pytest.approx(3, abs=1e-3)
     assert history["step"].tolist() == [50, 100, 150, 200]
     assert history["loss"].is_monotonic_decreasing
+
+
+def test_one_step_is_the_gradient_step_done_by_hand() -> None:
+    task, network, data = line_task(lr=0.5)
+    start = float(network.weight.detach())
+    fit(task, data, LoopConfig(steps=1, batch=64, validations=1))
+    x = torch.linspace(-1, 1, 64)
+    slope = float((2 * (start * x - 3 * x) * x).mean())
+    assert float(network.weight.detach()) == pytest.approx(start - 0.5 * slope)
 
 
 def test_equal_seeds_give_equal_weights_and_other_seeds_others() -> None:
@@ -52,7 +61,8 @@ def test_equal_seeds_give_equal_weights_and_other_seeds_others() -> None:
     assert found[0] == found[1] != found[2]
 
 
-def test_the_weights_with_the_best_score_are_kept() -> None:
+@pytest.mark.parametrize(("keep", "row"), [("best", 1), ("last", 3)])
+def test_the_weights_of_the_best_or_of_the_last_look_are_kept(keep, row) -> None:
     scores, weights = iter([1.0, 5.0, 2.0, 3.0]), []
     task, network, data = line_task(lr=0.05)
 
@@ -61,9 +71,10 @@ def test_the_weights_with_the_best_score_are_kept() -> None:
         return {"score": next(scores)}
 
     task.validate = validate
-    history = fit(task, data, LoopConfig(steps=40, batch=4, validations=4))
-    assert float(network.weight.detach()) == weights[1]
-    assert best_row(history)["step"] == 20
+    config = LoopConfig(steps=40, batch=4, validations=4, keep=keep)
+    history = fit(task, data, config)
+    assert float(network.weight.detach()) == weights[row]
+    assert kept_row(history)["step"] == 10 * (row + 1)
 
 
 def test_patience_stops_after_so_many_looks_without_a_gain() -> None:
@@ -77,13 +88,13 @@ def test_patience_stops_after_so_many_looks_without_a_gain() -> None:
 def test_networks_train_in_training_mode_and_are_left_in_evaluation_mode() -> None:
     task, network, data = line_task()
     modes = []
-    inner = task.step
+    inner = task.phases["line"]
 
-    def step(*arguments):
+    def phase(*arguments):
         modes.append(network.training)
         return inner(*arguments)
 
-    task.step = step
+    task.phases = {"line": phase}
     fit(task, data, LoopConfig(steps=4, batch=4, validations=2))
     assert all(modes) and len(modes) == 4 and not network.training
 
@@ -94,6 +105,96 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence() -> None:
         fit(task, data, LoopConfig(steps=9, batch=4), name="toy")
 
 
-def test_the_best_row_is_plain_numbers() -> None:
-    history = pd.DataFrame({"step": [1, 2], "score": [0.5, 0.25]})
-    assert best_row(history) == {"step": 1.0, "score": 0.5}
+def test_micro_batches_add_up_to_the_whole_batch() -> None:
+    found = []
+    for parts in (1, 4):
+        task, network, data = line_task(lr=0.05)
+        config = LoopConfig(steps=5, batch=16, validations=1, accumulate=parts)
+        history = fit(task, data, config)
+        found.append((float(network.weight.detach()), history["loss"][0]))
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_batch_that_cannot_be_divided_or_is_too_large_is_refused() -> None:
+    task, _, data = line_task()
+    with pytest.raises(ReIDConfigError, match="batch of 10 cannot be divided equally"):
+        fit(task, data, LoopConfig(steps=2, batch=10, accumulate=4))
+    with pytest.raises(ReIDConfigError, match="65"):
+        fit(task, data, LoopConfig(steps=2, batch=65))
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept() -> None:
+    task, network, data = line_task(lr=0.05)
+    weights, looked = [float(network.weight.detach())], []
+    inner = task.phases["line"]
+
+    def phase(*arguments):
+        weights.append(float(network.weight.detach()))
+        return inner(*arguments)
+
+    task.phases = {"line": phase}
+    task.average = {"line": 0.9}
+
+    def validate() -> dict[str, float]:
+        looked.append(float(network.weight.detach()))
+        return {"score": 0.0}
+
+    task.validate = validate
+    fit(task, data, LoopConfig(steps=6, batch=8, validations=2, keep="last"))
+    # By hand: the weights before step 2, 3, ... are those after step 1, 2, ...
+    average = weights[0]
+    for step, weight in enumerate(weights[2:], start=1):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * weight
+        if step == 3:
+            assert looked[0] == pytest.approx(average, rel=1e-5)
+    assert float(network.weight.detach()) == looked[1] != weights[-1]
+
+
+def test_an_alarm_sees_every_look_and_stops_the_run() -> None:
+    task, _, data = line_task()
+
+    def alarm(rows):
+        if len(rows) == 2:
+            raise ReIDError(f"collapsed at step {rows[-1]['step']}")
+
+    task.alarm = alarm
+    with pytest.raises(ReIDError, match="collapsed at step 4"):
+        fit(task, data, LoopConfig(steps=8, batch=4, validations=4))
+
+
+def test_the_cost_counts_the_operations_of_a_step() -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(32, 16, bias=False)
+
+    def phase(task, batch):
+        loss = task.prepared["net"](batch["x"]).square().mean()
+        return loss, {"loss": loss}
+
+    task = Task(
+        {"net": network},
+        {"net": torch.optim.SGD(network.parameters(), 0.1)},
+        {"net": phase},
+        lambda: {"score": 0.0},
+        lambda p: 1.0,
+    )
+    data = TensorBatches(x=torch.randn(64, 32))
+    history = fit(task, data, LoopConfig(steps=20, batch=8, validations=1))
+    cost = history.attrs["cost"]
+    # Forward and the gradient of the weights: two products of 2 x 32 x 16 each.
+    assert cost["gflop_per_image"] == round(2 * 2 * 32 * 16 / 1e9, 3)
+    assert cost["images_per_s"] > 0 and 0 < cost["peak_memory_mb"]
+    assert 0 <= cost["flop_utilisation"] <= 1.5
+
+
+def test_bfloat16_trains_where_the_machine_has_it_and_says_so_where_not(caplog) -> None:
+    from reidlib.training.precision import has_bf16
+
+    task, network, data = line_task()
+    config = LoopConfig(steps=200, batch=16, validations=1, precision="bf16")
+    with caplog.at_level("WARNING"):
+        history = fit(task, data, config)
+    there = has_bf16(torch.device("cpu"))
+    assert float(network.weight.detach()) == pytest.approx(3, abs=0.05)
+    assert history.attrs["cost"]["precision"] == ("bf16" if there else "fp32")
+    assert ("no bfloat16 instructions" in caplog.text) is not there

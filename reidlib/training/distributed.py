@@ -1,0 +1,132 @@
+"""Several processes that train as one: who computes what, and what they share."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType
+
+import torch
+from accelerate import PartialState
+from filelock import FileLock, Timeout
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_gather, all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from reidlib.errors import ReIDConfigError
+
+log = logging.getLogger(__name__)
+
+
+def shares(batch: int, parts: int) -> list[slice]:
+    """This process's rows of a global batch, in ``parts`` equal micro-batches.
+
+    Raises:
+        ReIDConfigError: the batch cannot be divided equally.
+    """
+    state = PartialState()
+    pieces = state.num_processes * parts
+    if batch % pieces:
+        raise ReIDConfigError(
+            f"A batch of {batch} cannot be divided equally among "
+            f"{state.num_processes} processes with {parts} micro-batches each; give a "
+            f"batch that is a multiple of {pieces}."
+        )
+    size, first = batch // pieces, state.process_index * parts
+    return [slice(i * size, (i + 1) * size) for i in range(first, first + parts)]
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its mean over the processes.
+
+    One all-reduce of one long vector. DistributedDataParallel would hide part of its
+    time behind the backward pass, but it forbids what a GAN does: freezing D while G
+    learns, and two forward passes before one backward.
+    """
+    if PartialState().num_processes == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    distributed.all_reduce(flat)
+    flat /= PartialState().num_processes
+    for gradient, mean in zip(
+        gradients, flat.split([g.numel() for g in gradients]), strict=True
+    ):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def everyone(values: Tensor) -> Tensor:
+    """(b, …) of this process → (B, …) of all, with gradients; as it is for one."""
+    if PartialState().num_processes == 1:
+        return values
+    return torch.cat(all_gather(values))
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of a tensor that every process has."""
+    if PartialState().num_processes > 1:
+        distributed.all_reduce(values)
+        values = values / PartialState().num_processes
+    return values
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Keep other runs out while this one, with all its processes, is inside."""
+    state, lock = PartialState(), FileLock(path)
+    if state.is_main_process:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("another run is at work on %s; waiting for it", path.stem[1:])
+            lock.acquire()
+    state.wait_for_everyone()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def shared_statistics(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let every BatchNorm take its mean and variance over the whole global batch.
+
+    ``nn.SyncBatchNorm`` does the same, but on GPUs only.
+    """
+    if PartialState().num_processes == 1:
+        yield
+        return
+    layers = [m for n in networks for m in n.modules() if isinstance(m, _BatchNorm)]
+    for layer in layers:
+        layer.forward = MethodType(_shared_forward, layer)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
+    if not self.training:
+        return type(self).forward(self, x)
+    over = [0, *range(2, x.dim())]
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    local = x.float()
+    n = local.numel() // local.shape[1]
+    sums = torch.cat([local.sum(over), local.square().sum(over), local.new_tensor([n])])
+    total, squares, count = all_reduce(sums).tensor_split(
+        [x.shape[1], 2 * x.shape[1]]
+    )
+    mean = total / count
+    variance = (squares / count - mean.square()).clamp(min=0)
+    with torch.no_grad():
+        if self.track_running_stats and self.running_mean is not None:
+            unbiased = variance * count / (count - 1).clamp(min=1)
+            self.running_mean.lerp_(mean, self.momentum or 0.1)
+            self.running_var.lerp_(unbiased, self.momentum or 0.1)  # type: ignore[union-attr]
+            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+    made = (local - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
+    if self.affine:
+        made = made * self.weight.view(shape) + self.bias.view(shape)
+    return made.to(x.dtype)
+
