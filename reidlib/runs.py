@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import PartialState
 from filelock import FileLock
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -35,7 +34,7 @@ from reidlib.manifests import (
 from reidlib.profiles import Profile, get_profile
 from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
 from reidlib.training.checkpoint import Checkpoint
-from reidlib.training.distributed import only_one
+from reidlib.training.distributed import only_one, processes
 
 log = logging.getLogger(__name__)
 
@@ -172,10 +171,10 @@ class Run:
             )
             made = build(checkpoint)
             content |= circumstances(time.perf_counter() - started)
-            if PartialState().is_main_process:
+            if processes().is_main_process:
                 write_stage(target, made, content)
                 checkpoint.discard()
-            PartialState().wait_for_everyone()
+            processes().wait_for_everyone()
             return written(target)
 
     def record(self, chapter: str, results: Mapping[str, Any]) -> Path:

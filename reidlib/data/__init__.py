@@ -8,6 +8,7 @@ from reidlib.data.datasets import load_dataset
 from reidlib.data.doctor import Report, check
 from reidlib.data.images import ImageDataset, PairDataset
 from reidlib.data.reading import read_images
+from reidlib.data.sampling import Passes, Persons
 from reidlib.data.splits import validation_split
 from reidlib.data.tables import ReIDDataset, class_labels
 from reidlib.data.transforms import (
@@ -19,6 +20,8 @@ from reidlib.data.transforms import (
 __all__ = [
     "ImageDataset",
     "PairDataset",
+    "Passes",
+    "Persons",
     "ReIDDataset",
     "Report",
     "check",

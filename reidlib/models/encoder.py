@@ -9,7 +9,7 @@ from torchvision.models import ResNet, get_model, get_model_weights
 from torchvision.models.resnet import BasicBlock
 
 from reidlib.errors import ReIDConfigError
-from reidlib.models.files import read_weights
+from reidlib.models.checkpoints import Matched, load_checkpoint
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,16 +25,23 @@ class Encoder(nn.Module):
         arch: "resnet18" … "resnet152", or "resnet10" (one basic block a stage),
             small enough for a laptop.
         weights: "imagenet" (torchvision downloads them), a path to a
-            ``.safetensors`` file of an Encoder, or None for a network that is
-            about to be trained from scratch.
+            ``.safetensors`` file of an Encoder or to another library's checkpoint
+            (``load_checkpoint``), or None for a network that is about to be trained
+            from scratch.
         last_stride: stride of the last stage; 1 keeps a finer map.
         input_size: (height, width) that pictures are resized to first, or None.
         outputs: width of the training head, identities C or attributes A; 0: none.
         bottleneck: hidden width of the head (512 in SPEC.md 6); 0: a plain
             linear head.
+        neck: a batch norm without shift between pooling and head, the BNNeck of Luo
+            et al. (CVPR workshops 2019). A triplet loss takes the features before it,
+            the classifier those after it; these are also the descriptor, as in that
+            paper, to be compared by cosine. The head is then one linear layer without
+            bias, whatever ``bottleneck`` and ``dropout`` say.
 
     Raises:
         ReIDConfigError: unknown architecture, or weights that cannot be had.
+        ReIDDataError: a weights file that is missing, broken or of another network.
     """
 
     mean: Tensor
@@ -50,6 +57,7 @@ class Encoder(nn.Module):
         outputs: int = 0,
         bottleneck: int = 512,
         dropout: float = 0.5,
+        neck: bool = False,
     ) -> None:
         super().__init__()
         self.arch, self.last_stride, self.input_size = arch, last_stride, input_size
@@ -58,22 +66,24 @@ class Encoder(nn.Module):
         self.trunk.fc = nn.Identity()
         if last_stride == 1:
             _keep_resolution(self.trunk.layer4)
-        self.head = _head(self.features, outputs, bottleneck, dropout)
+        self.neck = _neck(self.features) if neck else nn.Identity()
+        self.head = _head(self.features, outputs, bottleneck, dropout, neck)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), False)
         if weights not in (None, "imagenet"):
             self.load_trunk(Path(str(weights)))
 
     def config(self) -> dict:
-        """The arguments that rebuild this trunk (JSON types)."""
+        """The arguments that rebuild this trunk and neck (JSON types)."""
         return {
             "arch": self.arch,
             "last_stride": self.last_stride,
             "input_size": self.input_size,
+            "neck": isinstance(self.neck, nn.BatchNorm1d),
         }
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features of pictures.
+        """Descriptors of pictures: the pooled features, after the neck if there is one.
 
         Args:
             images: (B, 3, H, W) in [-1, 1].
@@ -81,6 +91,10 @@ class Encoder(nn.Module):
         Returns:
             (B, D), D = 2048 for ResNet-50; not normalised.
         """
+        return self.neck(self.pooled(images))
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """(B, D) pooled features before any neck; arguments as ``forward``."""
         x = ((images + 1) / 2 - self.mean) / self.std
         if self.input_size is not None and tuple(x.shape[-2:]) != self.input_size:
             x = F.interpolate(
@@ -92,21 +106,17 @@ class Encoder(nn.Module):
         """(B, outputs) logits of the training head."""
         return self.head(self(images))
 
-    def load_trunk(self, path: Path) -> None:
-        """Take the trunk, not the head, from an Encoder's weights file."""
-        tensors = read_weights(path)
-        trunk = {
-            k.removeprefix("trunk."): v
-            for k, v in tensors.items()
-            if k.startswith("trunk.")
-        }
-        try:
-            self.trunk.load_state_dict(trunk)
-        except RuntimeError as error:
-            raise ReIDConfigError(
-                f"{path} does not hold the weights of a {self.arch} encoder; "
-                "give the weights.safetensors of a run trained with this arch."
-            ) from error
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) for a triplet loss, before any neck, and (B, outputs) logits."""
+        features = self.pooled(images)
+        return features, self.head(self.neck(features))
+
+    def load_trunk(self, path: Path) -> Matched:
+        """Take the trunk and the neck, not the head, from a file (`load_checkpoint`).
+
+        A neck that the file lacks stays new: it must then be trained.
+        """
+        return load_checkpoint(self, path)
 
 
 def _trunk(arch: str, imagenet: bool) -> ResNet:
@@ -139,10 +149,22 @@ def _keep_resolution(stage: nn.Module) -> None:
             module.stride = (1, 1)
 
 
-def _head(features: int, outputs: int, hidden: int, dropout: float) -> nn.Module:
+def _neck(features: int) -> nn.Module:
+    norm = nn.BatchNorm1d(features)
+    norm.bias.requires_grad_(False)  # stays 0, so that the origin stays the centre
+    return norm
+
+
+def _head(
+    features: int, outputs: int, hidden: int, dropout: float, neck: bool
+) -> nn.Module:
     """Linear, BN, dropout, linear (SPEC.md 6, ClassBlock), or one linear layer."""
     if outputs == 0:
         return nn.Identity()
+    if neck:
+        classifier = nn.Linear(features, outputs, bias=False)
+        nn.init.normal_(classifier.weight, std=0.001)
+        return classifier
     if hidden == 0:
         return nn.Linear(features, outputs)
     first, norm = nn.Linear(features, hidden), nn.BatchNorm1d(hidden)

@@ -8,6 +8,7 @@ from types import MethodType
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from filelock import FileLock, Timeout
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather, all_reduce
@@ -18,13 +19,23 @@ from reidlib.errors import ReIDConfigError
 log = logging.getLogger(__name__)
 
 
+def processes() -> PartialState:
+    """The processes of this run: as many as ``accelerate launch`` started, or one.
+
+    Accelerate looks for GPUs first, and forms no group on a machine without them
+    unless it is told.
+    """
+    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
+    return PartialState(cpu=cpu and not torch.backends.mps.is_available())
+
+
 def shares(batch: int, parts: int) -> list[slice]:
     """This process's rows of a global batch, in ``parts`` equal micro-batches.
 
     Raises:
         ReIDConfigError: the batch cannot be divided equally.
     """
-    state = PartialState()
+    state = processes()
     pieces = state.num_processes * parts
     if batch % pieces:
         raise ReIDConfigError(
@@ -43,12 +54,12 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     time behind the backward pass, but it forbids what a GAN does: freezing D while G
     learns, and two forward passes before one backward.
     """
-    if PartialState().num_processes == 1:
+    if processes().num_processes == 1:
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([g.flatten() for g in gradients])
     distributed.all_reduce(flat)
-    flat /= PartialState().num_processes
+    flat /= processes().num_processes
     for gradient, mean in zip(
         gradients, flat.split([g.numel() for g in gradients]), strict=True
     ):
@@ -57,23 +68,23 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 def everyone(values: Tensor) -> Tensor:
     """(b, …) of this process → (B, …) of all, with gradients; as it is for one."""
-    if PartialState().num_processes == 1:
+    if processes().num_processes == 1:
         return values
     return torch.cat(all_gather(values))
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of a tensor that every process has."""
-    if PartialState().num_processes > 1:
+    if processes().num_processes > 1:
         distributed.all_reduce(values)
-        values = values / PartialState().num_processes
+        values = values / processes().num_processes
     return values
 
 
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Keep other runs out while this one, with all its processes, is inside."""
-    state, lock = PartialState(), FileLock(path)
+    state, lock = processes(), FileLock(path)
     if state.is_main_process:
         try:
             lock.acquire(timeout=0)
@@ -93,7 +104,7 @@ def shared_statistics(networks: Iterable[nn.Module]) -> Iterator[None]:
 
     ``nn.SyncBatchNorm`` does the same, but on GPUs only.
     """
-    if PartialState().num_processes == 1:
+    if processes().num_processes == 1:
         yield
         return
     layers = [m for n in networks for m in n.modules() if isinstance(m, _BatchNorm)]

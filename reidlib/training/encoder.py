@@ -27,7 +27,8 @@ class EncoderConfig(LoopConfig):
     """How an encoder is built and trained; the defaults are R2's (SPEC.md 6).
 
     Attributes:
-        arch, weights, last_stride, input_size, bottleneck, dropout: of ``Encoder``.
+        arch, weights, last_stride, input_size, bottleneck, dropout, neck: of
+            ``Encoder``.
         optimizer: SGD with Nesterov momentum (paper), or AdamW for short runs.
         lr: of the head; the trunk learns at ``lr * trunk``.
         held_out: share of the training identities kept for validation.
@@ -44,6 +45,7 @@ class EncoderConfig(LoopConfig):
     input_size: tuple[int, int] | None = (256, 128)
     bottleneck: int = 512
     dropout: float = 0.5
+    neck: bool = False
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = 0.05
     trunk: float = 0.1
@@ -63,6 +65,7 @@ class EncoderConfig(LoopConfig):
             outputs=outputs,
             bottleneck=self.bottleneck,
             dropout=self.dropout,
+            neck=self.neck,
         )
 
 

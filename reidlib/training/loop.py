@@ -15,7 +15,6 @@ from typing import Any, Literal, Protocol, cast
 
 import pandas as pd
 import torch
-from accelerate import PartialState
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from tqdm.auto import tqdm
@@ -35,6 +34,7 @@ from reidlib.training.cost import Meter
 from reidlib.training.distributed import (
     average_gradients,
     mean_over_processes,
+    processes,
     shared_statistics,
     shares,
 )
@@ -148,7 +148,7 @@ def fit(
     Runs on whatever ``accelerate launch`` set up: one CPU, one GPU, several.
 
     Args:
-        sampler: step → items of the global batch; whole shuffled passes if None.
+        sampler: step (from 0) → items of the global batch; whole shuffled passes if None.
         checkpoint: where to save, and to go on from.
 
     Returns:
@@ -159,7 +159,7 @@ def fit(
         ReIDError: a loss is no longer a finite number, or the task's alarm.
         ReIDConfigError: a batch larger than the data, or not divisible.
     """
-    state = PartialState()
+    state = processes()
     sampler = sampler or Passes(len(data), config.batch, seed)
     rows = shares(config.batch, config.accumulate)
     precision = usable(config.precision, state.device)
@@ -178,7 +178,7 @@ def fit(
         step = progress.step + 1
         for optimizer in task.optimizers.values():
             _slow(optimizer, task.schedule((step - 1) / config.steps))
-        items = sampler(step)
+        items = sampler(step - 1)
         batches = [
             _batch(data, items, Draws(seed, step, len(items), r, state.device))
             for r in rows
@@ -247,7 +247,7 @@ def _batch(data: Data, items: Tensor, draws: Draws) -> Batch:
 def _look(task: Task, progress: Progress, config: LoopConfig, name: str) -> None:
     """Validate, and keep the weights if they are the ones to keep."""
     sums = torch.tensor(list(progress.sums.values()), dtype=torch.float64)
-    sums = mean_over_processes(sums.to(PartialState().device))
+    sums = mean_over_processes(sums.to(processes().device))
     means = dict(zip(progress.sums, (sums / progress.since).tolist(), strict=True))
     row = {"step": progress.step, **means, **task.validate()}
     progress.rows.append(row)
@@ -299,7 +299,7 @@ def _resumed(
     task: Task, averages: Mapping[str, Average], checkpoint: Checkpoint
 ) -> Progress:
     found = checkpoint.load()
-    PartialState().wait_for_everyone()  # nobody saves before all have read
+    processes().wait_for_everyone()  # nobody saves before all have read
     if found is None:
         return Progress()
     tensors, note = found
@@ -334,7 +334,7 @@ def _slow(optimizer: Optimizer, factor: float) -> None:
 
 
 def _bar(name: str, total: int, done: int) -> Any:
-    quiet = {} if PartialState().is_main_process else {"disable": True}
+    quiet = {} if processes().is_main_process else {"disable": True}
     return tqdm(desc=name, total=total, initial=done, mininterval=2, **quiet)
 
 

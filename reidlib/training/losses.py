@@ -1,5 +1,7 @@
-"""The losses of eq. 3-6, and the schedule, each a plain function."""
+"""The losses of eq. 3-6, and the schedules, each a plain function."""
 
+import math
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -7,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reidlib.data.draws import Draws
+from reidlib.errors import ReIDConfigError
 
 Adversarial = Literal["nonsat", "lsgan"]
 Reconstruction = Literal["l2_mse", "l1", "l2_norm"]
@@ -78,3 +81,31 @@ def constant_then_linear(progress: float) -> float:
 def step_down(progress: float) -> float:
     """Learning-rate factor: x 0.1 after two thirds (epoch 40 of 60, SPEC.md 6)."""
     return 1.0 if progress < 2 / 3 else 0.1
+
+
+def warmup_cosine(warmup: float) -> Callable[[float], float]:
+    """Learning-rate factor: linear from 1 % to 1, then half a cosine down to 0.
+
+    Args:
+        warmup: share of the run for the rise, in [0, 1); 0: none.
+
+    Returns:
+        Progress in [0, 1] → factor, as `step_down`.
+
+    Raises:
+        ReIDConfigError: a share outside [0, 1).
+
+    Source: Goyal et al. 2017 (warm-up); Loshchilov and Hutter 2017, eq. 5 (cosine).
+    """
+    if not 0 <= warmup < 1:
+        raise ReIDConfigError(
+            f"a warm-up of {warmup} of the run leaves nothing to train with; choose a "
+            "share from 0 to below 1, such as 0.1."
+        )
+
+    def factor(progress: float) -> float:
+        if progress < warmup:
+            return 0.01 + 0.99 * progress / warmup
+        return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+    return factor

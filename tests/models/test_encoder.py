@@ -105,6 +105,42 @@ def test_every_parameter_gets_a_gradient():
     assert [n for n, p in network.named_parameters() if p.grad is None] == []
 
 
+def test_with_a_neck_descriptors_are_the_pooled_features_normalised():
+    network = tiny(neck=True, outputs=3).eval()
+    generator = torch.Generator().manual_seed(5)
+    mean, spread, weight = torch.rand(3, 512, generator=generator) + 0.5
+    network.neck.running_mean.copy_(mean)
+    network.neck.running_var.copy_(spread**2)
+    network.neck.weight.data.copy_(weight)
+    x = pictures()
+    pooled, logits = network.both(x)
+    assert torch.equal(pooled, network.pooled(x))
+    assert torch.equal(pooled, tiny().eval()(x))  # the trunk is that without a neck
+    expected = (pooled - mean) / spread * weight
+    assert torch.allclose(network(x), expected, atol=1e-4)
+    assert torch.allclose(logits, expected @ network.head.weight.T, atol=1e-4)
+    assert torch.equal(network.predict(x), logits)
+
+
+def test_a_neck_has_no_shift_and_its_classifier_neither_bias_nor_bottleneck():
+    network = tiny(neck=True, outputs=7, bottleneck=16)
+    learn = {n for n, p in network.named_parameters() if p.requires_grad}
+    assert {n for n in learn if "trunk" not in n} == {"neck.weight", "head.weight"}
+    assert network.head.weight.shape == (7, 512)
+    F.cross_entropy(network.predict(pictures()), torch.arange(4)).backward()
+    assert {n for n, p in network.named_parameters() if p.grad is not None} == learn
+    assert network.neck.bias.abs().max() == 0
+
+
+def test_without_a_neck_both_are_the_descriptor_and_the_logits():
+    network = tiny(outputs=3).eval()
+    x = pictures()
+    features, logits = network.both(x)
+    assert torch.equal(features, network(x))
+    assert torch.equal(logits, network.predict(x))
+    assert [k for k in network.state_dict() if "neck" in k] == []
+
+
 def test_a_saved_trunk_is_taken_without_its_head(tmp_path):
     trained = tiny(outputs=9).eval()
     write_weights(tmp_path / "r1.safetensors", trained.state_dict())
@@ -114,8 +150,10 @@ def test_a_saved_trunk_is_taken_without_its_head(tmp_path):
     assert again.predict(x).shape == (4, 3)
 
 
-def test_the_config_rebuilds_the_trunk():
-    network = tiny(last_stride=1, input_size=(48, 24))
+@pytest.mark.parametrize("neck", [False, True])
+def test_the_config_rebuilds_the_trunk_and_the_neck(neck):
+    network = tiny(last_stride=1, input_size=(48, 24), neck=neck)
+    network(pictures())  # moves the statistics of the batch norms
     again = Encoder(**network.config(), weights=None)
     again.load_state_dict(network.state_dict())
     x = pictures()

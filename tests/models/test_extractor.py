@@ -92,6 +92,15 @@ def test_saving_and_loading_gives_equal_descriptors(extractor, tmp_path):
     assert again.r2.config() == extractor.r2.config()
 
 
+@torch.no_grad()
+def test_necks_are_saved_with_the_extractor(extractor, tmp_path):
+    extractor.r2 = Encoder("resnet10", None, neck=True, outputs=7).eval()
+    extractor.r2.neck.running_mean.fill_(0.5)
+    extractor.save(tmp_path / "extractor.safetensors")
+    again = PoseInvariantExtractor.load(tmp_path / "extractor.safetensors")
+    assert torch.equal(again(pictures()), extractor(pictures()))
+
+
 def test_the_saved_file_holds_no_training_heads(extractor, tmp_path):
     path = tmp_path / "extractor.safetensors"
     extractor.save(path)

@@ -1,0 +1,100 @@
+"""Trains small things in as many processes as started it; ``test_distributed`` does."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from reidlib.data.batches import TensorBatches
+from reidlib.models import Encoder
+from reidlib.training import PtGANConfig, train_ptgan
+from reidlib.training.distributed import everyone, processes
+from reidlib.training.loop import LoopConfig, Task, fit
+
+
+def gan() -> dict:
+    """Losses of a pt-GAN: BatchNorm in both players, smoothed labels, augmentation."""
+    generator = torch.Generator().manual_seed(3)
+    shape = (24, 3, 64, 32)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    table = pd.DataFrame({"pid": np.repeat(np.arange(6), 4)})
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (24, 25, 2)).astype(np.float32)
+    config = PtGANConfig(
+        steps=4, batch=8, validations=2, ngf=2, ndf=4, blocks=1, native_aspect=True,
+        norm="batch", held_out=0.34, watch=4, alarms=False,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    r1 = Encoder("resnet10", None)
+    return train_ptgan(r1, images, table, points, config)[2].to_dict("list")
+
+
+def gathered() -> dict:
+    """A loss that needs the whole batch at once, such as the hardest negative."""
+    torch.manual_seed(1)
+    network = torch.nn.Linear(4, 3)
+    data = TensorBatches(x=torch.randn(32, 4))
+
+    def phase(task: Task, batch: dict) -> tuple:
+        made = everyone(task.prepared["net"](batch["x"]))
+        loss = (made[:, None] - made[None]).square().sum(-1).max()
+        return loss, {"loss": loss}
+
+    task = Task(
+        {"net": network},
+        {"net": torch.optim.SGD(network.parameters(), 0.01)},
+        {"net": phase},
+        lambda: {"score": float(network.weight.detach().sum())},
+        lambda p: 1.0,
+    )
+    history = fit(task, data, LoopConfig(steps=6, batch=8, validations=3))
+    return history.to_dict("list")
+
+
+def stage(folder: Path) -> dict:
+    """A whole method at a tiny scale: every stage is made once, by one process."""
+    from dataclasses import replace
+
+    from reidlib import profiles, runs, stages
+
+    small = profiles.SMOKE
+    tiny = replace(
+        small,
+        name="tiny",
+        population=16,
+        attributes=replace(small.attributes, steps=2, batch=4, validations=1),
+        encoder=replace(small.encoder, steps=2, batch=4, validations=1, held_out=0.3),
+        ptgan=replace(
+            small.ptgan, steps=2, batch=4, ngf=2, ndf=4, blocks=1, validations=1,
+            held_out=0.3, watch=4,
+        ),
+        fusion=replace(small.fusion, steps=2, batch=4, validations=1, held_out=0.3),
+        poses=2,
+    )  # fmt: skip
+    profiles.PROFILES["tiny"] = tiny
+    run = runs.begin("tests", root=str(folder), profile="tiny")
+    chosen = stages.poses(run)
+    found = stages.fusion(run, chosen)[1]
+    generated = stages.generated(run, chosen)[0]
+    return {
+        "query": found["query"].double().sum().item(),
+        "generated": [generated[s].double().sum().item() for s in ("train", "query")],
+        "left": sorted(p.name for p in run.folder.iterdir() if p.suffix != ".lock"),
+    }
+
+
+def main() -> None:
+    """Run what the command line names, and write what every process found."""
+    torch.set_num_threads(1)
+    what, out = sys.argv[1], Path(sys.argv[2])
+    made = {"gan": gan, "gathered": gathered}
+    found = made[what]() if what in made else stage(Path(sys.argv[3]))
+    state = processes()
+    text = json.dumps({"processes": state.num_processes, "found": found})
+    (out / f"{what}-{state.num_processes}-{state.process_index}.json").write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Two processes that train as one (gloo, on CPUs)."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reidlib.errors import ReIDConfigError
+from reidlib.training.distributed import everyone, shares
+
+SCRIPT = Path(__file__).with_name("processes.py")
+ROOT = SCRIPT.parents[2]
+
+
+def launched(processes: int, what: str, out: Path, *more: str) -> list[dict]:
+    """What every process of ``processes.py`` found."""
+    out.mkdir(exist_ok=True)
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--num_processes", str(processes), "--dynamo_backend", "no"]
+    launch += ["--num_cpu_threads_per_process", "1", "--main_process_port", "0"]
+    home = {"REIDLIB_HOME": str(out / "home"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [*launch, str(SCRIPT), what, str(out), *more],
+        env=os.environ | home,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = [json.loads(p.read_text()) for p in sorted(out.glob(f"{what}-*.json"))]
+    assert [f["processes"] for f in found] == [processes] * processes
+    return [f["found"] for f in found]
+
+
+def close(one, other) -> bool:
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(close(one[k], other[k]) for k in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(close, one, other))
+    return one == other if isinstance(one, str) else one == pytest.approx(other, 2e-3)
+
+
+@pytest.mark.parametrize("what", ["gan", "gathered"])
+def test_two_processes_lose_what_one_does(tmp_path, what) -> None:
+    (alone,) = launched(1, what, tmp_path / "one")
+    first, second = launched(2, what, tmp_path / "two")
+    assert first == second
+    assert close(alone, first), (alone, first)
+
+
+def test_two_processes_make_every_stage_once_and_agree(tmp_path, world) -> None:
+    (alone,) = launched(1, "stage", tmp_path / "one", str(world))
+    first, second = launched(2, "stage", tmp_path / "two", str(world))
+    assert first == second
+    assert first["left"] == alone["left"]
+    assert not [n for n in first["left"] if n.endswith((".part", ".checkpoint"))]
+
+
+def test_a_batch_is_divided_equally_or_refused() -> None:
+    assert shares(12, 3) == [slice(0, 4), slice(4, 8), slice(8, 12)]
+    with pytest.raises(ReIDConfigError, match="multiple of 5"):
+        shares(12, 5)
+
+
+def test_one_process_gathers_nothing() -> None:
+    values = torch.randn(3, 2, requires_grad=True)
+    assert everyone(values) is values
