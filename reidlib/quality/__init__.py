@@ -10,6 +10,7 @@ from reidlib.quality.distances import (
 )
 from reidlib.quality.failures import causes, failures
 from reidlib.quality.intervals import bootstrap_rows, jackknife_rows
+from reidlib.quality.judge import PoserConfig, train_poser
 from reidlib.quality.obedience import find_joints, pck
 from reidlib.quality.pictures import (
     colour_correlation,
@@ -28,6 +29,7 @@ __all__ = [
     "Found",
     "Gallery",
     "Poser",
+    "PoserConfig",
     "Retention",
     "bootstrap_rows",
     "causes",
@@ -54,4 +56,5 @@ __all__ = [
     "scores",
     "share",
     "ssim",
+    "train_poser",
 ]

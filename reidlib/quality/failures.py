@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.distance import cdist
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import views
@@ -96,20 +97,7 @@ def failures(
     """
     values, people = np.asarray(errors, np.float64), np.asarray(pids)
     flags = {name: np.asarray(given, bool) for name, given in causes.items()}
-    for name, given in {**flags, "pids": people}.items():
-        if given.shape != values.shape:
-            raise ReIDConfigError(
-                f"{name} has shape {given.shape} but there are {len(values)} errors; "
-                "give one for each drawing."
-            )
-    if "none of these" in flags or not 0 < worst <= 1:
-        raise ReIDConfigError(
-            f"'none of these' is no name of a cause and worst = {worst} must be "
-            "above 0 and at most 1."
-        )
-    known = np.isfinite(values)
-    if not known.any():
-        raise ReIDDataError("no drawing has an error; look at masks and keypoints.")
+    known = _checked(values, {**flags, "pids": people}, worst)
     none = np.zeros_like(known)
     flags["none of these"] = ~np.any([none, *flags.values()], axis=0)
     count = max(1, round(worst * known.sum()))
@@ -132,6 +120,27 @@ def failures(
     return pd.DataFrame(rows).set_index("cause")
 
 
+def _checked(
+    values: NDArray[np.float64], given: Mapping[str, NDArray], worst: float
+) -> Flags:
+    """Which errors are known, if everything fits them."""
+    for name, column in given.items():
+        if column.shape != values.shape:
+            raise ReIDConfigError(
+                f"{name} has shape {column.shape} but there are {len(values)} errors; "
+                "give one for each drawing."
+            )
+    if "none of these" in given or not 0 < worst <= 1:
+        raise ReIDConfigError(
+            f"'none of these' is no name of a cause and worst = {worst} must be "
+            "above 0 and at most 1."
+        )
+    known = np.isfinite(values)
+    if not known.any():
+        raise ReIDDataError("no drawing has an error; look at masks and keypoints.")
+    return known
+
+
 def _difference(
     values: NDArray[np.float64], given: Flags, pids: NDArray, n_boot: int, seed: int
 ) -> Interval:
@@ -148,7 +157,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 def _rare(colours: NDArray[np.float64], pids: NDArray, share: float) -> Flags:
     """The rows (P, 6) that are farthest from other people's."""
-    gaps = np.linalg.norm(colours[:, None] - colours, axis=-1)
+    gaps = cdist(colours, colours)
     gaps[(pids[:, None] == pids) | ~np.isfinite(gaps)] = np.inf
     near = np.sort(gaps, axis=1)[:, :NEIGHBOURS]
     near[np.isinf(near)] = np.nan  # fewer others than that

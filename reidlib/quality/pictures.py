@@ -70,7 +70,7 @@ def masked_l1(made: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return mean_inside((made - truth).abs().mean(1), mask)
 
 
-def pose_mask(points: ArrayLike, size: tuple[int, int]) -> Tensor:
+def pose_mask(points: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
     """Roughly where a person is, from joints alone, after PATN (SPEC.md 9).
 
     Limbs are bars of half width 4 pixels at a height of 128, joints discs of that
@@ -85,18 +85,24 @@ def pose_mask(points: ArrayLike, size: tuple[int, int]) -> Tensor:
         (P, H, W) bool; empty where no joint is visible.
     """
     height, width = size
-    scale = torch.tensor([width, height], dtype=torch.float32)
-    joints = torch.as_tensor(np.asarray(points, np.float32)) * scale
-    x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)  # (H, W, 2)
+    if len(points) > CHUNK:
+        parts = np.array_split(np.asarray(points), -(-len(points) // CHUNK))
+        return torch.cat([pose_mask(part, size) for part in parts])
+    joints = torch.as_tensor(np.asarray(points, np.float32))
+    joints = joints * torch.tensor([width, height])
+    x, y = torch.arange(width) + 0.5, (torch.arange(height) + 0.5)[:, None]
+    limit = (RADIUS * height) ** 2
     covered = torch.zeros(len(joints), height, width, dtype=torch.bool)
-    # a joint is a limb of no length; comparing with NaN is False: missing
-    for start, end in (*LIMBS, *((j, j) for j in range(25))):
-        a, b = (joints[:, j, None, None, :] for j in (start, end))
-        length = (b - a).square().sum(-1).clamp(min=1e-9)
-        along = (((grid - a) * (b - a)).sum(-1) / length).clamp(0, 1)
-        gap = (grid - a - along[..., None] * (b - a)).square().sum(-1)
-        covered |= gap <= (RADIUS * height) ** 2
+    ax, ay = joints[:, :, None, None].unbind(-1)  # (P, 25, 1, 1) each
+    for joint in range(25):  # comparing with NaN, a missing joint, is False
+        from_start = (x - ax[:, joint]) ** 2 + (y - ay[:, joint]) ** 2  # (P, H, W)
+        covered |= from_start <= limit
+        for end in (b for a, b in LIMBS if a == joint):
+            dx, dy = ax[:, end] - ax[:, joint], ay[:, end] - ay[:, joint]
+            length = (dx**2 + dy**2).clamp(min=1e-9)
+            along = (x - ax[:, joint]) * dx + (y - ay[:, joint]) * dy
+            part = (along / length).clamp(0, 1)  # where on the limb is nearest
+            covered |= from_start - part * (2 * along - part * length) <= limit
     reach = round(2 * height / 128)
     wide = F.max_pool2d(covered.float(), 2 * reach + 1, 1, reach)
     return -F.max_pool2d(-wide, 2 * reach + 1, 1, reach) > 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +64,7 @@ class Asked:
         """(height, width) of the pictures."""
         return int(self.truth.shape[-2]), int(self.truth.shape[-1])
 
-    @property
+    @cached_property
     def person(self) -> Tensor:
         """(P, H, W) bool, the given mask or the one of the pose."""
         if self.mask is not None:
@@ -73,7 +74,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Features (G, D) of real pictures, their persons and cameras (G,)."""
+    """Features (G, D) of real pictures, their persons and cameras (G,).
+
+    Where it holds the photographs that were asked for, the row "truth" finds itself;
+    leave them out to compare that row, too.
+    """
 
     features: Tensor
     pids: ArrayLike

@@ -177,3 +177,10 @@ def test_colours_that_are_missing_take_no_part():
     nothing = pictures.colour_correlation(np.full((4, 2, 3), np.nan), truth[:4])
     assert np.isnan([*nothing.values()]).all()
     assert np.isnan([*pictures.colour_correlation(made[:1], truth[:1]).values()]).all()
+
+
+def test_masks_in_chunks_are_the_same(monkeypatch):
+    points = np.random.default_rng(0).uniform(0, 1, (5, 25, 2))
+    whole = pictures.pose_mask(points, (32, 16))
+    monkeypatch.setattr(pictures, "CHUNK", 2)
+    assert torch.equal(pictures.pose_mask(points, (32, 16)), whole)
