@@ -1,0 +1,60 @@
+"""How good drawings are: against the truth, trivial rivals and real pictures."""
+
+from reidlib.quality.baselines import cluster_means, nearest_pictures, pose_gaps
+from reidlib.quality.distances import (
+    Retention,
+    diversity,
+    reid_fid,
+    retention,
+    share,
+)
+from reidlib.quality.failures import causes, failures
+from reidlib.quality.intervals import bootstrap_rows, jackknife_rows
+from reidlib.quality.judge import PoserConfig, train_poser
+from reidlib.quality.obedience import find_joints, pck
+from reidlib.quality.pictures import (
+    colour_correlation,
+    half_colours,
+    l1,
+    masked_l1,
+    masked_ssim,
+    pose_mask,
+    ssim,
+)
+from reidlib.quality.poser import Found, Poser, poser_loss
+from reidlib.quality.report import Asked, Gallery, quality, readable, rivals, scores
+
+__all__ = [
+    "Asked",
+    "Found",
+    "Gallery",
+    "Poser",
+    "PoserConfig",
+    "Retention",
+    "bootstrap_rows",
+    "causes",
+    "cluster_means",
+    "colour_correlation",
+    "diversity",
+    "failures",
+    "find_joints",
+    "half_colours",
+    "jackknife_rows",
+    "l1",
+    "masked_l1",
+    "masked_ssim",
+    "nearest_pictures",
+    "pck",
+    "pose_gaps",
+    "pose_mask",
+    "poser_loss",
+    "quality",
+    "readable",
+    "reid_fid",
+    "retention",
+    "rivals",
+    "scores",
+    "share",
+    "ssim",
+    "train_poser",
+]
