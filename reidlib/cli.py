@@ -25,7 +25,7 @@ from reidlib.models.files import read_weights, write_weights
 from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
-from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract
+from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
 
 PICTURES = {".jpg", ".jpeg", ".png"}
 
@@ -73,6 +73,7 @@ class Where:
         protocol: of the data set's several; empty for its usual one.
         trial: which of the protocol's splits.
         boxes: of cuhk03.
+        tensorboard: write what TensorBoard shows beside every stage that is trained.
     """
 
     dataset: str = "synthetic"
@@ -82,6 +83,7 @@ class Where:
     protocol: str = ""
     trial: int = 0
     boxes: Literal["detected", "labeled"] = "detected"
+    tensorboard: bool = False
 
     def open(self, **changes: Any) -> runs.Run:
         """The run, with parts of its profile replaced."""
@@ -95,18 +97,25 @@ class Where:
             trial=self.trial,
             boxes=self.boxes,
         )
-        return replace(run, profile=replace(run.profile, **changes))
+        profile = replace(run.profile, **changes)
+        return replace(run, profile=profile, events=self.tensorboard)
 
 
 @dataclass(frozen=True)
 class TrainEncoder(Where):
-    """Train R1 (where it must be) and R2."""
+    """Train R1 (where it must be) and R2.
+
+    Attributes:
+        recipe: R2's, "paper" or "modern", over what the flags say; empty for these.
+    """
 
     config: EncoderConfig = PROFILES["smoke"].encoder
+    recipe: Literal["", "paper", "modern"] = ""
 
     def run(self) -> int:
         """Train, and say where the weights are."""
-        return _told(stages.r2(self.open(encoder=self.config)).stage)
+        config = recipe(self.recipe, self.config) if self.recipe else self.config
+        return _told(stages.r2(self.open(encoder=config)).stage)
 
 
 @dataclass(frozen=True)

@@ -129,14 +129,13 @@ def _plain(value: Any) -> Any:
     return asdict(value)
 
 
-def matching(folder: Path, key: str) -> Finished | None:
-    """The finished stage in this folder, if this key made it."""
+def is_made(folder: Path, key: str) -> bool:
+    """Whether this folder holds the finished stage that this key makes."""
     path = folder / "manifest.json"
     if not path.is_file():
-        return None
+        return False
     manifest = json.loads(path.read_text())
-    same = manifest["key"] == key and "content" in manifest
-    return Finished(folder, manifest) if same else None
+    return manifest["key"] == key and "content" in manifest
 
 
 def written(folder: Path) -> Finished:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from reidlib.errors import ReIDConfigError
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig
+from reidlib.training.poser import PoserConfig
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Profile:
     encoder: EncoderConfig
     ptgan: PtGANConfig
     fusion: FusionConfig
+    poser: PoserConfig
     poses: int
     ablation_poses: tuple[int, ...]
     ablation_ids: int
@@ -76,6 +78,7 @@ SMOKE = Profile(
         watch=128,
     ),
     fusion=FusionConfig(steps=800, batch=64, validations=8, patience=4),
+    poser=PoserConfig(steps=350, width=16, validations=5),
     poses=4,
     ablation_poses=(2, 3, 4, 6),
     ablation_ids=36,
@@ -94,6 +97,7 @@ FULL = Profile(
     encoder=EncoderConfig(),
     ptgan=PtGANConfig(),
     fusion=FusionConfig(),
+    poser=PoserConfig(),
     poses=12,
     ablation_poses=(8, 12, 16, 24),
     ablation_ids=0,

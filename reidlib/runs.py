@@ -26,7 +26,7 @@ from reidlib.manifests import (
     circumstances,
     code_digest,
     digest,
-    matching,
+    is_made,
     write_json,
     write_stage,
     written,
@@ -34,7 +34,7 @@ from reidlib.manifests import (
 from reidlib.profiles import Profile, get_profile
 from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
 from reidlib.training.checkpoint import Checkpoint
-from reidlib.training.distributed import only_one, processes
+from reidlib.training.distributed import agreed, only_one, processes
 
 log = logging.getLogger(__name__)
 
@@ -158,10 +158,10 @@ class Run:
         target = (folder or self.folder) / name
         target.parent.mkdir(parents=True, exist_ok=True)
         with only_one(target.with_name(f".{name}.lock")):
-            found = matching(target, content["key"])
-            if found:
+            # One process decides: another might look when the stage is just written.
+            if agreed(is_made(target, content["key"])):
                 log.info("%s is reused from %s", name, target)
-                return found
+                return written(target)
             log.info("%s is being made", name)
             started = time.perf_counter()
             checkpoint = Checkpoint(

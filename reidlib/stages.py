@@ -16,10 +16,12 @@ from reidlib.models import (
     PoseGenerator,
     PoseInvariantExtractor,
 )
+from reidlib.models.poser import Poser
 from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.runs import Run
 from reidlib.training import (
     FusionConfig,
+    PtGANConfig,
     describe,
     extract,
     extract_generated,
@@ -29,7 +31,8 @@ from reidlib.training import (
     train_identities,
     train_ptgan,
 )
-from reidlib.training.checkpoint import Checkpoint
+from reidlib.training.checkpoint import Checkpoint, part_of
+from reidlib.training.poser import train_poser
 
 log = logging.getLogger(__name__)
 
@@ -145,9 +148,16 @@ def train_points(run: Run) -> np.ndarray:
     return found
 
 
-def ptgan(run: Run) -> Trained[PoseGenerator]:
-    """G, trained on pairs of the training identities."""
-    encoder, config = r1(run), run.profile.ptgan
+def ptgan(
+    run: Run, config: PtGANConfig | None = None, name: str = "ptgan"
+) -> Trained[PoseGenerator]:
+    """G, trained on pairs of the training identities.
+
+    Args:
+        config: of the training; None: the profile's.
+        name: of the stage, another one for another config.
+    """
+    encoder, config = r1(run), config or run.profile.ptgan
 
     def build(checkpoint: Checkpoint) -> Made:
         g, d, history = train_ptgan(
@@ -159,15 +169,51 @@ def ptgan(run: Run) -> Trained[PoseGenerator]:
             seed=run.seed,
             checkpoint=checkpoint,
         )
-        tensors = {f"g.{k}": v for k, v in g.state_dict().items()}
-        tensors |= {f"d.{k}": v for k, v in d.state_dict().items()}
+        parts = {"g": g, "d": d}
+        if config.finetune_encoder:
+            parts["r1"] = encoder.network
+        tensors = {
+            f"{part}.{k}": v
+            for part, network in parts.items()
+            for k, v in network.state_dict().items()
+            if not k.startswith("head.")
+        }
         return Made(tensors, history, kept_row(history))
 
-    stage = run.stage("ptgan", config, build, inputs=(encoder.stage,))
+    stage = run.stage(name, config, build, inputs=(encoder.stage,))
     g = config.generator(encoder.network.features, run.profile.size)
-    tensors = stage.tensors
-    g.load_state_dict({k[2:]: v for k, v in tensors.items() if k.startswith("g.")})
+    g.load_state_dict(part_of("g", stage.tensors))
     return Trained(g.eval(), stage)
+
+
+def source_encoder(run: Run, drawer: Trained[PoseGenerator] | None = None) -> Encoder:
+    """The encoder that G looks with: R1, or what pt-GAN's training made of it."""
+    encoder, drawer = r1(run).network, drawer or ptgan(run)
+    learned = part_of("r1", drawer.stage.tensors)
+    if learned:
+        encoder.load_state_dict(encoder.state_dict() | learned)
+    return encoder.eval()
+
+
+def poser(run: Run) -> Trained[Poser]:
+    """The judge that finds joints in drawings, trained on the training pictures."""
+    config = run.profile.poser
+
+    def build(checkpoint: Checkpoint) -> Made:
+        network, history = train_poser(
+            run.images("train"),
+            train_points(run),
+            run.data.train["pid"].to_numpy(),
+            config,
+            seed=run.seed,
+            checkpoint=checkpoint,
+        )
+        return Made(network.state_dict(), history, kept_row(history))
+
+    stage = run.stage("poser", config, build)
+    network = Poser(config.width)
+    network.load_state_dict(stage.tensors)
+    return Trained(network.eval(), stage)
 
 
 def poses(
@@ -207,7 +253,8 @@ def generated(
     Returns:
         {"train", "query", "gallery"} → (N, K, D), and the stage.
     """
-    encoder, g, judge = r1(run), ptgan(run), r2(run)
+    g, judge = ptgan(run), r2(run)
+    encoder = source_encoder(run, g)
     vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
 
     def build(_: Checkpoint) -> Made:
@@ -217,7 +264,7 @@ def generated(
             if rows is not None:
                 images = images[rows[split].tolist()]
             made[split] = extract_generated(
-                encoder.network, g.network, judge.network, images, vectors
+                encoder, g.network, judge.network, images, vectors
             )
         return Made(made)
 
@@ -227,7 +274,7 @@ def generated(
         name + ("-part" if rows else ""),
         {"rows": counts},
         build,
-        inputs=(encoder.stage, g.stage, judge.stage, chosen.stage),
+        inputs=(g.stage, judge.stage, chosen.stage),
     )
     return stage.tensors, stage
 
@@ -286,7 +333,7 @@ def extractor(run: Run) -> PoseInvariantExtractor:
     chosen = poses(run)
     fused, _ = fusion(run, chosen)
     whole = PoseInvariantExtractor(
-        r1(run).network,
+        source_encoder(run),
         ptgan(run).network,
         r2(run).network,
         fused.network,

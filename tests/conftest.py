@@ -29,6 +29,7 @@ TINY: Profile = replace(
         watch=4,
     ),
     fusion=replace(SMOKE.fusion, steps=3, batch=8, validations=1, held_out=0.3),
+    poser=replace(SMOKE.poser, steps=2, batch=8, width=8, validations=1, held_out=0.3),
     poses=2,
     ablation_ids=4,
 )

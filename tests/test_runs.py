@@ -73,7 +73,7 @@ def test_a_stage_belongs_to_the_very_weights_that_it_was_made_from(
 def test_a_stage_that_fails_leaves_nothing_and_keeps_what_was_there(
     tiny_run: Run,
 ) -> None:
-    def fails() -> Made:
+    def fails(_) -> Made:
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError):

@@ -10,7 +10,6 @@ from reidlib.quality.distances import (
 )
 from reidlib.quality.failures import causes, failures
 from reidlib.quality.intervals import bootstrap_rows, jackknife_rows
-from reidlib.quality.judge import PoserConfig, train_poser
 from reidlib.quality.obedience import find_joints, pck
 from reidlib.quality.pictures import (
     colour_correlation,
@@ -21,15 +20,11 @@ from reidlib.quality.pictures import (
     pose_mask,
     ssim,
 )
-from reidlib.quality.poser import Found, Poser, poser_loss
 from reidlib.quality.report import Asked, Gallery, quality, readable, rivals, scores
 
 __all__ = [
     "Asked",
-    "Found",
     "Gallery",
-    "Poser",
-    "PoserConfig",
     "Retention",
     "bootstrap_rows",
     "causes",
@@ -47,7 +42,6 @@ __all__ = [
     "pck",
     "pose_gaps",
     "pose_mask",
-    "poser_loss",
     "quality",
     "readable",
     "reid_fid",
@@ -56,5 +50,4 @@ __all__ = [
     "scores",
     "share",
     "ssim",
-    "train_poser",
 ]

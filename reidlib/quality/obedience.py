@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from reidlib.errors import ReIDConfigError
-from reidlib.quality.poser import Poser
-from reidlib.training.features import on_device
+from reidlib.models.poser import Poser
+from reidlib.training.features import serving
 
 Doubles = NDArray[np.float64]
 HEAD = (0, 1, 15, 16, 17, 18)  # nose, neck, eyes, ears (SPEC.md 9, PCKh)
@@ -22,9 +22,9 @@ def find_joints(judge: Poser, pictures: Tensor, *, batch: int = 256) -> Doubles:
     Hidden joints are guessed, too: the asked pose decides which ones count.
     """
     parts = []
-    with on_device(judge) as device:
+    with serving(judge) as (device, (eye,)):
         for part in pictures.split(batch):
-            parts.append(judge(part.to(device)).points.double().cpu())
+            parts.append(eye(part.to(device)).points.double().cpu())
     return torch.cat(parts).numpy()
 
 

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.models.poser import Poser
 from reidlib.quality import pictures
 from reidlib.quality.baselines import cluster_means, nearest_pictures
 from reidlib.quality.distances import diversity, reid_fid, retention, share
 from reidlib.quality.intervals import Rows, bootstrap_rows, jackknife_rows
 from reidlib.quality.obedience import find_joints, pck
-from reidlib.quality.poser import Poser
 from reidlib.retrieval import Interval, interval
 from reidlib.training import to_float
 

@@ -3,6 +3,7 @@
 from reidlib.training.encoder import (
     EncoderConfig,
     held_out_map,
+    recipe,
     train_attributes,
     train_identities,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "fit",
     "held_out_map",
     "kept_row",
+    "recipe",
     "to_float",
     "to_uint8",
     "train_attributes",

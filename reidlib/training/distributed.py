@@ -8,7 +8,7 @@ from types import MethodType
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import parse_flag_from_env
+from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from filelock import FileLock, Timeout
 from torch import Tensor, distributed, nn
 from torch.distributed.nn.functional import all_gather, all_reduce
@@ -79,6 +79,11 @@ def mean_over_processes(values: Tensor) -> Tensor:
         distributed.all_reduce(values)
         values = values / processes().num_processes
     return values
+
+
+def agreed(answer: bool) -> bool:
+    """The answer of the main process, for all."""
+    return broadcast_object_list([answer])[0]
 
 
 @contextmanager

@@ -57,7 +57,8 @@ def prepare(
 def _float(made: Any) -> Any:
     if isinstance(made, Tensor):
         return made.float()
-    return tuple(_float(part) for part in made)
+    parts = [_float(part) for part in made]
+    return made._make(parts) if hasattr(made, "_make") else tuple(parts)
 
 
 @lru_cache

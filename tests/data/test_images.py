@@ -1,4 +1,4 @@
-"""Images, pairs and transforms, on pictures drawn here."""
+"""Images and the batches of them, on pictures drawn here."""
 
 import numpy as np
 import pandas as pd
@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 from reidlib.data import (
-    ImageDataset,
-    PairDataset,
+    Draws,
+    ImageBatches,
+    PairBatches,
+    TensorBatches,
     class_labels,
-    encoder_augmentation,
     read_images,
-    source_augmentation,
     to_network,
 )
 from reidlib.errors import ReIDConfigError, ReIDDataError
@@ -31,7 +31,9 @@ def pairs(**options):
     points = np.full((6, 25, 2), 0.25, np.float32)
     points[:, 0, 0] = np.arange(6) / 10
     points[2, 9] = np.nan
-    return PairDataset(images, [5, 5, 5, 9, 9, 30], points, **options)
+    return PairBatches(
+        images, [5, 5, 5, 9, 9, 30], points, augment=to_network, **options
+    )
 
 
 def test_images_are_read_in_order_and_resized(tmp_path):
@@ -78,36 +80,8 @@ def test_all_unreadable_images_are_reported_together(tmp_path):
     assert "No such file" in str(caught.value)
 
 
-def test_the_network_sees_minus_one_to_one():
-    image = torch.tensor([0, 255, 51], dtype=torch.uint8).view(3, 1, 1)
-    expected = torch.tensor([-1.0, 1.0, -0.6]).view(3, 1, 1)
-    torch.testing.assert_close(to_network()(image), expected)
-
-
-@pytest.mark.parametrize("make", [encoder_augmentation, source_augmentation])
-@pytest.mark.parametrize("size", [(128, 64), (64, 32), (16, 8)])
-def test_augmentation_keeps_size_and_range_and_follows_the_seed(make, size):
-    image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-    transform = make(size)
-    torch.manual_seed(4)
-    first = [transform(image) for _ in range(20)]
-    torch.manual_seed(4)
-    second = [transform(image) for _ in range(20)]
-    for one, two in zip(first, second, strict=True):
-        assert one.shape == image.shape
-        assert one.dtype == torch.float32
-        assert -1 <= one.min() <= one.max() <= 1
-        torch.testing.assert_close(one, two, rtol=0, atol=0)
-    assert not torch.equal(first[0], first[1])
-
-
-def test_the_shift_is_ten_pixels_at_a_height_of_256():
-    marked = torch.zeros((3, 128, 64), dtype=torch.uint8)
-    marked[:, 64, 32] = 255
-    transform = encoder_augmentation((128, 64))
-    places = [transform(marked)[0].argmax().item() for _ in range(400)]
-    rows = np.array(places) // 64
-    assert (rows.min(), rows.max()) == (64 - 5, 64 + 5)
+def every(count):
+    return torch.arange(count)
 
 
 def test_classes_are_numbered_by_ascending_identity():
@@ -116,58 +90,92 @@ def test_classes_are_numbered_by_ascending_identity():
 
 def test_an_image_comes_with_its_label():
     images = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
-    image, label = ImageDataset(images, [7, 8])[1]
-    assert image.unique().tolist() == [1.0]
-    assert label.item() == 8
-    with pytest.raises(ReIDConfigError, match="2 images with 3 labels"):
-        ImageDataset(images, [1, 2, 3])
+    images[0] = 0
+    batch = ImageBatches(images, [7, 8]).batch(torch.tensor([1, 1, 0]), Draws(0, 0, 3))
+    assert batch["images"].amax((1, 2, 3)).tolist() == [1.0, 1.0, -1.0]
+    assert batch["labels"].tolist() == [8, 8, 7]
+
+
+def test_tensors_of_different_length_are_refused():
+    images = torch.zeros((2, 3, 4, 4), dtype=torch.uint8)
+    with pytest.raises(ReIDConfigError, match="differ in length .*one row per picture"):
+        ImageBatches(images, [1, 2, 3])
+    with pytest.raises(ReIDConfigError, match="differ in length"):
+        TensorBatches(x=torch.zeros(3), y=torch.zeros(4))
 
 
 def test_partners_are_the_persons_other_images_with_a_torso():
-    dataset = pairs(flip_target=0.0)
-    assert dataset.sources.tolist() == [0, 1, 2, 3, 4]  # 30 has no partner
-    assert dataset.n_pairs == 1 + 1 + 2 + 1 + 1
-    assert dataset.labels.tolist() == [0, 0, 0, 1, 1, 2]
-    drawn = [dataset[2] for _ in range(200)]
-    numbers = [round((item["target"][0, 0, 0].item() + 1) * 127.5) for item in drawn]
-    assert set(numbers) == {0, 1}
-    assert 60 < numbers.count(0) < 140
-    for item, number in zip(drawn, numbers, strict=True):
-        assert item["pose"][0] == pytest.approx(number / 10)
-        assert item["label"] == 0
-    item = dataset[3]
-    assert item["source"].shape == item["target"].shape == (3, 16, 8)
-    assert item["pose"].shape == (50,)
-    assert item["target"].unique().tolist() == pytest.approx([4 / 127.5 - 1])
+    data = pairs(flip_target=0.0)
+    assert data.sources.tolist() == [0, 1, 2, 3, 4]  # 30 has no partner
+    assert data.n_pairs == 1 + 1 + 2 + 1 + 1
+    found = {}
+    for step in range(200):
+        batch = data.batch(every(5), Draws(0, step, 5))
+        assert batch["source"].shape == batch["target"].shape == (5, 3, 16, 8)
+        assert batch["pose"].shape == (5, 50)
+        assert batch["labels"].tolist() == [0, 0, 0, 1, 1]
+        for item in range(5):
+            number = round((batch["target"][item, 0, 0, 0].item() + 1) * 127.5)
+            assert batch["pose"][item, 0] == pytest.approx(number / 10)
+            found.setdefault(item, []).append(number)
+    drawn = {item: set(numbers) for item, numbers in found.items()}
+    assert drawn == {0: {1}, 1: {0}, 2: {0, 1}, 3: {4}, 4: {3}}
+    assert 60 < found[2].count(0) < 140
+
+
+def test_partners_are_those_of_a_loop_over_all_images():
+    rng = np.random.default_rng(0)
+    pids = rng.integers(-1, 12, 80)
+    points = rng.uniform(0, 1, (80, 25, 2)).astype(np.float32)
+    points[rng.uniform(size=80) < 0.4, 9] = np.nan
+    images = torch.zeros((80, 3, 4, 4), dtype=torch.uint8)
+    data = PairBatches(images, pids, points)
+    whole = ~np.isnan(points[:, 9, 0])
+    for item, source in enumerate(data.sources):
+        wanted = [
+            j
+            for j in range(80)
+            if j != source and pids[j] == pids[source] and whole[j] and pids[j] >= 0
+        ]
+        uniform = torch.linspace(0, 1 - 1e-7, 50)
+        found = data.partners(torch.full((50,), item), uniform)
+        assert sorted(set(found.tolist())) == wanted
 
 
 def test_a_mirrored_target_brings_its_mirrored_pose():
     images = torch.zeros((2, 3, 4, 8), dtype=torch.uint8)
     images[:, :, :, 0] = 255
     points = np.random.default_rng(0).uniform(0, 1, (2, 25, 2)).astype(np.float32)
-    item = PairDataset(images, [1, 1], points, flip_target=1.0)[0]
-    assert item["target"][0, 0].tolist() == [-1] * 7 + [1]
+    data = PairBatches(images, [1, 1], points, augment=to_network, flip_target=1.0)
+    batch = data.batch(torch.tensor([0]), Draws(0, 0, 1))
+    assert batch["target"][0, 0, 0].tolist() == [-1] * 7 + [1]
+    assert batch["source"][0, 0, 0].tolist() == [1] + [-1] * 7
     expected = points[1][SWAP]
     expected[:, 0] = 1 - expected[:, 0]
-    np.testing.assert_allclose(item["pose"].view(25, 2), expected, atol=1e-6)
+    np.testing.assert_allclose(batch["pose"].view(25, 2), expected, atol=1e-6)
 
 
-def test_pairs_follow_torchs_seed():
-    dataset = pairs()
-    torch.manual_seed(1)
-    first = [dataset[i] for i in range(5)]
-    torch.manual_seed(1)
-    for one, i in zip(first, range(5), strict=True):
-        for key, value in dataset[i].items():
-            torch.testing.assert_close(value, one[key], rtol=0, atol=0)
+def test_pairs_are_a_function_of_seed_and_step_however_the_batch_is_divided():
+    rng = np.random.default_rng(1)
+    images = torch.randint(0, 256, (12, 3, 16, 8), dtype=torch.uint8)
+    points = rng.uniform(0, 1, (12, 25, 2)).astype(np.float32)
+    data = PairBatches(images, [0, 1, 2] * 4, points)  # with the source's augmentation
+    whole = data.batch(every(12), Draws(3, 7, 12))
+    rows = [slice(0, 4), slice(4, 8), slice(8, 12)]
+    parts = [data.batch(every(12)[r], Draws(3, 7, 12, r)) for r in rows]
+    for key, value in whole.items():
+        joined = torch.cat([part[key] for part in parts])
+        torch.testing.assert_close(joined, value, rtol=0, atol=0)
+    other = data.batch(every(12), Draws(3, 8, 12))
+    assert not torch.equal(other["source"], whole["source"])
 
 
 def test_nobody_with_a_partner_is_an_error():
     images = torch.zeros((2, 3, 4, 4), dtype=torch.uint8)
     points = np.full((2, 25, 2), 0.5, np.float32)
     with pytest.raises(ReIDDataError, match="none of the 2 images has a second image"):
-        PairDataset(images, [1, 2], points)
+        PairBatches(images, [1, 2], points)
     with pytest.raises(ReIDDataError, match="none of the 2 images"):
-        PairDataset(images, [-1, -1], points)
+        PairBatches(images, [-1, -1], points)
     with pytest.raises(ReIDConfigError, match=r"\(N, 25, 2\) in image units"):
-        PairDataset(images, [1, 1], np.zeros((2, 25, 3)))
+        PairBatches(images, [1, 1], np.zeros((2, 25, 3)))

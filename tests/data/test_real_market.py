@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from reidlib.cli import main
-from reidlib.data import PairDataset, check, load_dataset, read_images
+from reidlib.data import PairBatches, check, load_dataset, read_images
 from reidlib.pose import PoseClusterer, normalise, read_annotation_csv, torso_valid
 
 pytestmark = pytest.mark.real_data
@@ -43,11 +43,11 @@ def test_pair_counts_are_the_published_ones(annotated):
     pids = identities(annotated)
     pixel = torch.zeros((1, 3, 1, 1), dtype=torch.uint8)
     whole = np.full_like(points, 0.5)
-    everyone = PairDataset(pixel.expand(len(pids), 3, 1, 1), pids, whole)
+    everyone = PairBatches(pixel.expand(len(pids), 3, 1, 1), pids, whole)
     assert everyone.n_pairs == 296_938
     valid = torso_valid(points)
     assert valid.sum() == 12_116
-    some = PairDataset(pixel.expand(valid.sum(), 3, 1, 1), pids[valid], points[valid])
+    some = PairBatches(pixel.expand(valid.sum(), 3, 1, 1), pids[valid], points[valid])
     assert some.n_pairs == 263_632
 
 

@@ -5,20 +5,20 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
+from reidlib.data import Draws
 from reidlib.models import Discriminator, Encoder, Generator
-from reidlib.training.loop import Task
 from reidlib.training.losses import (
     SMOOTH_REAL,
     adversarial_loss,
     class_loss,
     constant_then_linear,
+    gradient_penalty,
     reconstruction_loss,
     smooth_targets,
     step_down,
 )
-from reidlib.training.ptgan import PtGANConfig, code_mode, gan_step
+from reidlib.training.ptgan import PtGANConfig, code_mode, gan_task
 
 
 def rng(seed=0):
@@ -92,7 +92,7 @@ def test_a_target_above_one_has_no_best_logit_under_cross_entropy():
 
 @pytest.mark.parametrize("mode", ["nonsat", "lsgan"])
 def test_smoothed_targets_fill_their_range_and_never_leave_it(mode):
-    drawn = smooth_targets(torch.zeros(50, 1, 20, 20), mode)
+    drawn = smooth_targets(torch.zeros(50, 1, 20, 20), mode, Draws(0, 0, 50))
     low, high = SMOOTH_REAL[mode]
     assert low <= drawn.min() < low + 0.01
     assert high - 0.01 < drawn.max() <= high
@@ -102,23 +102,32 @@ def test_smoothed_targets_fill_their_range_and_never_leave_it(mode):
 def test_smoothed_targets_of_cross_entropy_never_exceed_one():
     assert SMOOTH_REAL["nonsat"] == (0.8, 1.0)  # SPEC.md 4.5
     assert SMOOTH_REAL["lsgan"] == (0.8, 1.1)
-    assert smooth_targets(torch.zeros(100_000), "nonsat").max() <= 1
+    assert (
+        smooth_targets(torch.zeros(100_000, 1), "nonsat", Draws(0, 0, 100_000)).max()
+        <= 1
+    )
 
 
-def test_smoothed_targets_differ_from_cell_to_cell_and_step_to_step():
-    logits = torch.zeros(2, 1, 6, 2)
-    first, second = smooth_targets(logits, "nonsat"), smooth_targets(logits, "nonsat")
+def test_smoothed_targets_differ_from_cell_to_cell_and_draw_to_draw():
+    logits, draws = torch.zeros(2, 1, 6, 2), Draws(0, 0, 2)
+    first, second = (smooth_targets(logits, "nonsat", draws) for _ in range(2))
     assert len(first.unique()) == first.numel()
     assert not torch.equal(first, second)
 
 
-def test_smoothed_targets_follow_a_generator():
+def test_smoothed_targets_are_a_function_of_seed_and_step():
     logits = torch.zeros(2, 1, 6, 2)
-    draws = [
-        smooth_targets(logits, "nonsat", torch.Generator().manual_seed(3))
-        for _ in range(2)
-    ]
-    assert torch.equal(*draws)
+    once, again = (smooth_targets(logits, "nonsat", Draws(3, 4, 2)) for _ in range(2))
+    other = smooth_targets(logits, "nonsat", Draws(3, 5, 2))
+    assert torch.equal(once, again) and not torch.equal(once, other)
+
+
+def test_the_gradient_penalty_is_the_square_of_a_slope_known_by_hand():
+    images = torch.randn(3, 3, 4, 2, requires_grad=True)
+    weights = torch.randn(3, 4, 2)
+    logits = (images * weights).sum((1, 2, 3)).view(3, 1, 1, 1)
+    steep = gradient_penalty(logits, images)
+    assert steep.item() == pytest.approx(weights.square().sum().item(), rel=1e-5)
 
 
 def pictures():
@@ -187,26 +196,29 @@ class Players:
     def __init__(self, learning_rate=1e-3, **changes):
         torch.manual_seed(0)
         size = (64, 32)
+        self.config = PtGANConfig(lr=learning_rate, **changes)
         self.r1 = Encoder("resnet10", None).eval().requires_grad_(False)
         self.g = Generator(512, 50, 4, 1, size, native_aspect=True)
         self.d = Discriminator(3, 4, size)
-        self.config = PtGANConfig(**changes)
-        rate = learning_rate
-        adam = {
-            "g": torch.optim.Adam(self.g.parameters(), rate),
-            "d": torch.optim.Adam(self.d.parameters(), rate),
-        }
-        networks: dict[str, nn.Module] = {"g": self.g, "d": self.d}
-        self.task = Task(networks, adam, None, None, None, prepared=dict(networks))
+        self.task = gan_task(self.r1, self.g, self.d, self.config)
+        self.task.prepared = {"g": self.g, "d": self.d, "r1": self.r1}
         self.batch = {
             "source": torch.rand(4, 3, *size) * 2 - 1,
             "target": torch.rand(4, 3, *size) * 2 - 1,
             "pose": torch.rand(4, 50),
-            "label": torch.tensor([0, 1, 2, 0]),
+            "labels": torch.tensor([0, 1, 2, 0]),
         }
 
     def step(self, backward=torch.Tensor.backward):
-        return gan_step(self.r1, self.task, self.batch, backward, self.config)
+        """As the loop does it: every phase, and its optimiser."""
+        made, batch = {}, self.batch | {"draws": Draws(0, 0, 4)}
+        for name, phase in self.task.phases.items():
+            loss, shown = phase(self.task, batch)
+            self.task.optimizers[name].zero_grad()
+            backward(loss)
+            self.task.optimizers[name].step()
+            made |= shown
+        return made
 
 
 def copy_of(network):
@@ -231,7 +243,8 @@ def test_a_step_moves_both_players_and_never_r1(config):
     for key, value in players.r1.state_dict().items():  # batch norm's buffers too
         assert torch.equal(value, before[2][key])
     assert [p for p in players.r1.parameters() if p.grad is not None] == []
-    assert set(losses) == {"d_adv", "d_class", "g_adv", "g_class", "rec"}
+    wanted = {"d_adv", "d_class", "d_right", "g_adv", "g_class", "rec"}
+    assert set(losses) == wanted
     assert all(math.isfinite(v.item()) for v in losses.values())
 
 
@@ -251,7 +264,6 @@ def test_the_discriminator_learns_nothing_from_the_generators_turn():
     assert all(g_second)
     pairs = zip(d_first, d_second, strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
-    assert all(p.requires_grad for p in players.d.parameters())
 
 
 def test_both_losses_are_weighted_as_equation_6_sorted_by_player():
@@ -268,13 +280,21 @@ def test_both_losses_are_weighted_as_equation_6_sorted_by_player():
     assert totals[1] == pytest.approx(expected, rel=1e-5)
 
 
+CODE = {
+    "adversarial": "lsgan",
+    "reconstruction": "l1",
+    "d_adversarial": 10.0,
+    "class_loss_in_g": False,
+}
+
+
 def test_the_codes_mode_weighs_the_judge_by_ten_and_spares_g_the_class_loss():
     config = code_mode(steps=5)
     assert (config.adversarial, config.reconstruction) == ("lsgan", "l1")
     assert (config.d_adversarial, config.class_loss_in_g) == (10.0, False)
     assert config.steps == 5
-    players = Players(learning_rate=0.0)
-    players.config = config
+    assert (config.real, config.finetune_encoder) == ("source", True)
+    players = Players(learning_rate=0.0, **CODE)
     totals = []
 
     def backward(loss):

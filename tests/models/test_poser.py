@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from reidlib.errors import ReIDConfigError
-from reidlib.quality import Found, Poser, find_joints, pck, poser_loss
-from reidlib.quality.poser import centre_of_mass
+from reidlib.models.poser import Found, Poser, centre_of_mass, poser_loss
+from reidlib.quality import find_joints, pck
 
 
 def poses(count, seed=0, missing=0.2):

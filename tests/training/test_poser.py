@@ -5,7 +5,7 @@ import torch
 from reidlib.data.synthetic import World
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import normalise
-from reidlib.quality.judge import PoserConfig, train_poser
+from reidlib.training.poser import PoserConfig, train_poser
 
 TINY = PoserConfig(steps=4, batch=4, width=8, validations=2, held_out=0.3)
 

@@ -11,10 +11,10 @@ from torch import Tensor
 from reidlib.data import validation_split
 from reidlib.data.batches import ImageBatches
 from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.models.poser import Found, Poser, poser_loss
 from reidlib.pose import flip
 from reidlib.pose.skeletons import Floats
 from reidlib.quality.obedience import find_joints, pck
-from reidlib.quality.poser import Found, Poser, poser_loss
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.features import to_float
 from reidlib.training.loop import LoopConfig, Task, fit
