@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
@@ -31,7 +31,7 @@ from reidlib.training import (
     train_identities,
     train_ptgan,
 )
-from reidlib.training.checkpoint import Checkpoint, part_of
+from reidlib.training.checkpoint import Checkpoint, below
 from reidlib.training.poser import train_poser
 
 log = logging.getLogger(__name__)
@@ -169,7 +169,7 @@ def ptgan(
             seed=run.seed,
             checkpoint=checkpoint,
         )
-        parts = {"g": g, "d": d}
+        parts: dict[str, nn.Module] = {"g": g, "d": d}
         if config.finetune_encoder:
             parts["r1"] = encoder.network
         tensors = {
@@ -182,14 +182,14 @@ def ptgan(
 
     stage = run.stage(name, config, build, inputs=(encoder.stage,))
     g = config.generator(encoder.network.features, run.profile.size)
-    g.load_state_dict(part_of("g", stage.tensors))
+    g.load_state_dict(below("g", stage.tensors))
     return Trained(g.eval(), stage)
 
 
 def source_encoder(run: Run, drawer: Trained[PoseGenerator] | None = None) -> Encoder:
     """The encoder that G looks with: R1, or what pt-GAN's training made of it."""
     encoder, drawer = r1(run).network, drawer or ptgan(run)
-    learned = part_of("r1", drawer.stage.tensors)
+    learned = below("r1", drawer.stage.tensors)
     if learned:
         encoder.load_state_dict(encoder.state_dict() | learned)
     return encoder.eval()

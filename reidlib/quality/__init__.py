@@ -10,7 +10,6 @@ from reidlib.quality.distances import (
 )
 from reidlib.quality.failures import causes, failures
 from reidlib.quality.intervals import bootstrap_rows, jackknife_rows
-from reidlib.quality.obedience import find_joints, pck
 from reidlib.quality.pictures import (
     colour_correlation,
     half_colours,
@@ -21,6 +20,7 @@ from reidlib.quality.pictures import (
     ssim,
 )
 from reidlib.quality.report import Asked, Gallery, quality, readable, rivals, scores
+from reidlib.training.obedience import find_joints, pck
 
 __all__ = [
     "Asked",

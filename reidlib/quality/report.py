@@ -17,9 +17,9 @@ from reidlib.quality import pictures
 from reidlib.quality.baselines import cluster_means, nearest_pictures
 from reidlib.quality.distances import diversity, reid_fid, retention, share
 from reidlib.quality.intervals import Rows, bootstrap_rows, jackknife_rows
-from reidlib.quality.obedience import find_joints, pck
 from reidlib.retrieval import Interval, interval
 from reidlib.training import to_float
+from reidlib.training.obedience import find_joints, pck
 
 Extractor = Callable[[Tensor], Tensor]  # (P, 3, H, W) in [-1, 1] -> (P, D)
 TRUTH = "truth"

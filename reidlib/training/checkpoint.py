@@ -128,14 +128,14 @@ def restore_optimizer(
 ) -> None:
     """Put the tensors of ``optimizer_tensors`` back."""
     state: dict[int, dict[str, Tensor]] = {}
-    for key, value in part_of(name, tensors).items():
+    for key, value in below(name, tensors).items():
         number, _, what = key.partition(".")
         state.setdefault(int(number), {})[what] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 
 
-def part_of(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under ``name.``, without it."""
     head = name + "."
     return {k[len(head) :]: v for k, v in tensors.items() if k.startswith(head)}

@@ -14,11 +14,11 @@ from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models.poser import Found, Poser, poser_loss
 from reidlib.pose import flip
 from reidlib.pose.skeletons import Floats
-from reidlib.quality.obedience import find_joints, pck
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.features import to_float
 from reidlib.training.loop import LoopConfig, Task, fit
 from reidlib.training.losses import constant_then_linear
+from reidlib.training.obedience import find_joints, pck
 
 
 @dataclass(frozen=True)

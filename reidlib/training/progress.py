@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from reidlib.training.averaging import Average
 from reidlib.training.checkpoint import (
     Checkpoint,
+    below,
     optimizer_tensors,
-    part_of,
     restore_optimizer,
 )
 
@@ -69,11 +69,11 @@ def resumed(
     tensors, note = found
     progress = Progress(**note)
     for key, network in networks.items():
-        network.load_state_dict(part_of(f"net.{key}", tensors))
+        network.load_state_dict(below(f"net.{key}", tensors))
         if progress.rows:
-            progress.kept_state[key] = part_of(f"kept.{key}", tensors)
+            progress.kept_state[key] = below(f"kept.{key}", tensors)
         if key in averages:
-            averages[key].load(part_of(f"average.{key}", tensors))
+            averages[key].load(below(f"average.{key}", tensors))
     for key, optimizer in optimizers.items():
         restore_optimizer(f"optimizer.{key}", optimizer, tensors)
     log.info("goes on after step %d", progress.step)
