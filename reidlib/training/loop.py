@@ -141,70 +141,137 @@ def fit(
         ReIDError: a loss is no longer a finite number, or the task's alarm.
         ReIDConfigError: a batch larger than the data, or not divisible.
     """
-    state = processes()
-    sampler = sampler or Passes(len(data), config.batch, seed)
-    rows = shares(config.batch, config.accumulate)
-    precision = usable(config.precision, state.device)
-    for key, network in (task.networks | task.frozen).items():
-        task.prepared[key] = prepare(network, state.device, precision, config.compile)
-    for network in task.frozen.values():
-        network.eval().requires_grad_(False)
-    data.to(state.device)
-    averages = {k: Average(task.networks[k], d) for k, d in task.average.items()}
-    parts = (task.networks, task.optimizers, averages)
-    progress = resumed(checkpoint, *parts) if checkpoint else Progress()
-    state.wait_for_everyone()  # nobody saves before all have read
-    every = max(1, config.steps // config.validations)
-    meter = Meter(config.batch, precision, state)
-    bar = _bar(name, config.steps, progress.step)
-    fresh: list[dict[str, Tensor]] = []
-    while progress.step < config.steps and not _enough(progress.rows, config):
+    loop = _Loop(task, data, config, seed, name, sampler, checkpoint)
+    while not loop.done:
+        loop.advance()
+    return loop.finish()
+
+
+class _Loop:
+    """The parts of ``fit``, whose arguments it takes."""
+
+    def __init__(
+        self,
+        task: Task,
+        data: Data,
+        config: LoopConfig,
+        seed: int,
+        name: str,
+        sampler: Callable[[int], Tensor] | None,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.task, self.data, self.config = task, data, config
+        self.seed, self.name, self.checkpoint = seed, name, checkpoint
+        self.state = processes()
+        self.sampler = sampler or Passes(len(data), config.batch, seed)
+        self.rows = shares(config.batch, config.accumulate)
+        device = self.state.device
+        precision = usable(config.precision, device)
+        for key, network in (task.networks | task.frozen).items():
+            task.prepared[key] = prepare(network, device, precision, config.compile)
+        for network in task.frozen.values():
+            network.eval().requires_grad_(False)
+        data.to(device)
+        averages = {k: Average(task.networks[k], d) for k, d in task.average.items()}
+        self.parts = (task.networks, task.optimizers, averages)
+        self.averages = averages
+        self.progress = resumed(checkpoint, *self.parts) if checkpoint else Progress()
+        self.state.wait_for_everyone()  # nobody saves before all have read
+        self.meter = Meter(config.batch, precision, self.state)
+        quiet = {} if self.state.is_main_process else {"disable": True}
+        steps, done = config.steps, self.progress.step
+        self.bar = tqdm(desc=name, total=steps, initial=done, mininterval=2, **quiet)
+        self.fresh: list[dict[str, Tensor]] = []  # losses that were not yet read
+
+    @property
+    def done(self) -> bool:
+        """All steps are made, or the last ``patience`` looks brought no gain."""
+        scores = [row["score"] for row in self.progress.rows]
+        late = len(scores) - 1 - scores.index(max(scores)) if scores else 0
+        patience = self.config.patience
+        finished = self.progress.step >= self.config.steps
+        return finished or bool(patience) and late >= patience
+
+    def advance(self) -> None:
+        """One step, and the look and the save that are due after it."""
+        task, config, progress = self.task, self.config, self.progress
         step = progress.step + 1
         for optimizer in task.optimizers.values():
             _slow(optimizer, task.schedule((step - 1) / config.steps))
-        items = sampler(step - 1)
-        batches = [
-            _batch(data, items, Draws(seed, step, len(items), r, state.device))
-            for r in rows
-        ]
+        batches = self._batches(step)
         # What drops out; every process drops its own.
-        torch.manual_seed(integer_hash(seed, step, state.process_index) >> 1)
+        torch.manual_seed(integer_hash(self.seed, step, self.state.process_index) >> 1)
         _mode(task.networks, training=True)
         with (
-            meter.counted(counting=not config.compile),
+            self.meter.counted(counting=not config.compile),
             shared_statistics(task.networks.values()),
         ):
-            fresh.append(_step(task, batches))
-        for average in averages.values():
+            self.fresh.append(_step(task, batches))
+        for average in self.averages.values():
             average.update()
         progress.step = step
-        bar.update()
+        self.bar.update()
+        every = max(1, config.steps // config.validations)
         looks = step % every == 0 or step == config.steps
-        saves = checkpoint is not None and checkpoint.due
-        if looks or saves or state.device.type == "cpu" or len(fresh) == 50:
-            _add(progress, fresh, name)  # reading losses makes a GPU wait
-            fresh = []
-        with meter.paused() if looks or saves else nullcontext():
+        saves = self.checkpoint is not None and self.checkpoint.due
+        # Reading losses makes a GPU wait, so it is done now and then.
+        if looks or saves or self.state.device.type == "cpu" or len(self.fresh) == 50:
+            _add(progress, self.fresh, self.name)
+            self.fresh = []
+        with self.meter.paused() if looks or saves else nullcontext():
             if looks:
-                _mode(task.networks, training=False)
-                with _averaged(averages):
-                    _look(task, progress, config, name)
-                bar.set_postfix(_shown(progress.rows[-1]), refresh=False)
-                if checkpoint and state.is_main_process:
-                    checkpoint.tell(progress.rows[-1])
-                if task.alarm:
-                    task.alarm(progress.rows)
-            if checkpoint and saves and state.is_main_process:
-                save(checkpoint, progress, *parts)
-    bar.close()
-    if checkpoint:
-        checkpoint.close()
-    for key, network in task.networks.items():
-        network.load_state_dict(progress.kept_state[key])
-        network.eval().to("cpu")
-    history = pd.DataFrame(progress.rows)
-    history.attrs = {"kept": progress.kept, "cost": meter.cost()}
-    return history
+                self._look()
+            if self.checkpoint and saves and self.state.is_main_process:
+                save(self.checkpoint, progress, *self.parts)
+
+    def finish(self) -> pd.DataFrame:
+        """Put the kept weights in, and everything back on the CPU."""
+        self.bar.close()
+        if self.checkpoint:
+            self.checkpoint.close()
+        for key, network in self.task.networks.items():
+            network.load_state_dict(self.progress.kept_state[key])
+        for network in (self.task.networks | self.task.frozen).values():
+            network.eval().to("cpu")
+        history = pd.DataFrame(self.progress.rows)
+        history.attrs = {"kept": self.progress.kept, "cost": self.meter.cost()}
+        return history
+
+    def _batches(self, step: int) -> list[Batch]:
+        """The micro-batches of this process, with draws left for the losses."""
+        items, device = self.sampler(step - 1), self.state.device
+        made = []
+        for rows in self.rows:
+            draws = Draws(self.seed, step, len(items), rows, device)
+            made.append(self.data.batch(items[rows], draws) | {"draws": draws})
+        return made
+
+    def _look(self) -> None:
+        """Validate, and keep the weights if they are the ones to keep."""
+        task, progress = self.task, self.progress
+        sums = torch.tensor(list(progress.sums.values()), dtype=torch.float64)
+        sums = mean_over_processes(sums.to(self.state.device))
+        means = (sums / progress.since).tolist()
+        row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
+        _mode(task.networks, training=False)
+        with _averaged(self.averages):
+            row |= task.validate()
+            better = row["score"] > progress.best
+            if better or self.config.keep == "last":
+                progress.best = max(row["score"], progress.best)
+                progress.kept = len(progress.rows)
+                progress.kept_state = {
+                    k: copy.deepcopy(n.state_dict()) for k, n in task.networks.items()
+                }
+        progress.rows.append(row)
+        progress.sums, progress.since = {}, 0
+        log.info("%s %s", self.name, row)
+        shown = {k: f"{v:.3g}" for k, v in row.items() if k != "step"}
+        self.bar.set_postfix(shown, refresh=False)
+        if self.checkpoint and self.state.is_main_process:
+            self.checkpoint.tell(row)
+        if task.alarm:
+            task.alarm(progress.rows)
 
 
 def _step(task: Task, batches: list[Batch]) -> dict[str, Tensor]:
@@ -221,28 +288,6 @@ def _step(task: Task, batches: list[Batch]) -> dict[str, Tensor]:
         average_gradients(p for g in optimizer.param_groups for p in g["params"])
         optimizer.step()
     return made
-
-
-def _batch(data: Data, items: Tensor, draws: Draws) -> Batch:
-    """The rows of this process, with the draws that are left for the losses."""
-    return data.batch(items[draws.rows], draws) | {"draws": draws}
-
-
-def _look(task: Task, progress: Progress, config: LoopConfig, name: str) -> None:
-    """Validate, and keep the weights if they are the ones to keep."""
-    sums = torch.tensor(list(progress.sums.values()), dtype=torch.float64)
-    sums = mean_over_processes(sums.to(processes().device))
-    means = dict(zip(progress.sums, (sums / progress.since).tolist(), strict=True))
-    row = {"step": progress.step, **means, **task.validate()}
-    progress.rows.append(row)
-    progress.sums, progress.since = {}, 0
-    log.info("%s %s", name, row)
-    if row["score"] > progress.best or config.keep == "last":
-        progress.best = max(row["score"], progress.best)
-        progress.kept = len(progress.rows) - 1
-        progress.kept_state = {
-            k: copy.deepcopy(n.state_dict()) for k, n in task.networks.items()
-        }
 
 
 def _add(progress: Progress, made: list[dict[str, Tensor]], name: str) -> None:
@@ -274,22 +319,6 @@ def _slow(optimizer: Optimizer, factor: float) -> None:
     for group in optimizer.param_groups:
         group.setdefault("initial_lr", group["lr"])
         group["lr"] = group["initial_lr"] * factor
-
-
-def _bar(name: str, total: int, done: int) -> Any:
-    quiet = {} if processes().is_main_process else {"disable": True}
-    return tqdm(desc=name, total=total, initial=done, mininterval=2, **quiet)
-
-
-def _shown(row: dict[str, float]) -> dict[str, str]:
-    return {key: f"{value:.3g}" for key, value in row.items() if key != "step"}
-
-
-def _enough(rows: Rows, config: LoopConfig) -> bool:
-    """Whether the last ``patience`` looks brought no gain."""
-    scores = [row["score"] for row in rows]
-    late = len(scores) - 1 - scores.index(max(scores)) if scores else 0
-    return bool(config.patience) and late >= config.patience
 
 
 def _mode(networks: dict[str, nn.Module], *, training: bool) -> None:
