@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from reidlib.errors import ReIDConfigError
-from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig
+from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, recipe
 from reidlib.training.poser import PoserConfig
 
 
@@ -93,11 +93,13 @@ FULL = Profile(
     images_per_id=17,
     population=40_000,
     r1="imagenet",
-    attributes=EncoderConfig(weights=None, trunk=1.0, steps=20_000, batch=64),
-    encoder=EncoderConfig(),
-    ptgan=PtGANConfig(),
+    attributes=EncoderConfig(
+        weights=None, trunk=1.0, steps=20_000, batch=64, precision="bf16"
+    ),
+    encoder=recipe("modern", EncoderConfig(batch=64, precision="bf16")),
+    ptgan=PtGANConfig(precision="bf16"),
     fusion=FusionConfig(),
-    poser=PoserConfig(),
+    poser=PoserConfig(precision="bf16"),
     poses=12,
     ablation_poses=(8, 12, 16, 24),
     ablation_ids=0,

@@ -5,9 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
 from reidlib.models import (
@@ -20,6 +22,7 @@ from reidlib.models.poser import Poser
 from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.runs import Run
 from reidlib.training import (
+    EncoderConfig,
     FusionConfig,
     PtGANConfig,
     describe,
@@ -32,7 +35,7 @@ from reidlib.training import (
     train_ptgan,
 )
 from reidlib.training.checkpoint import Checkpoint, below
-from reidlib.training.poser import train_poser
+from reidlib.training.poser import PoserConfig, train_poser
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +117,7 @@ def population(count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tenso
 
 def r2(run: Run) -> Trained[Encoder]:
     """R2: an encoder fine-tuned on the training identities, starting from R1's."""
-    config = run.profile.encoder
+    config = fitting(run.profile.encoder, run.data.train, run.seed)
     start = r1(run)
     weights = start.stage.weights if start.kind == "attributes" else None
 
@@ -131,6 +134,21 @@ def r2(run: Run) -> Trained[Encoder]:
 
     stage = run.stage("r2", config, build, inputs=(start.stage,))
     return Trained(config.build(weights=stage.weights).eval(), stage)
+
+
+Config = TypeVar("Config", EncoderConfig, PtGANConfig, FusionConfig, PoserConfig)
+
+
+def fitting(config: Config, table: pd.DataFrame, seed: int) -> Config:
+    """This configuration, with a batch no larger than what there is to learn from.
+
+    A profile cannot know how many pictures a folder holds.
+    """
+    left = int((~validation_split(table["pid"], config.held_out, seed)).sum())
+    if config.batch <= left:
+        return config
+    log.warning("A batch of %d is cut to the %d training pictures.", config.batch, left)
+    return replace(config, batch=left)
 
 
 def train_points(run: Run) -> np.ndarray:
@@ -157,7 +175,8 @@ def ptgan(
         config: of the training; None: the profile's.
         name: of the stage, another one for another config.
     """
-    encoder, config = r1(run), config or run.profile.ptgan
+    encoder = r1(run)
+    config = fitting(config or run.profile.ptgan, run.data.train, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
         g, d, history = train_ptgan(
@@ -197,7 +216,7 @@ def source_encoder(run: Run, drawer: Trained[PoseGenerator] | None = None) -> En
 
 def poser(run: Run) -> Trained[Poser]:
     """The judge that finds joints in drawings, trained on the training pictures."""
-    config = run.profile.poser
+    config = fitting(run.profile.poser, run.data.train, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
         network, history = train_poser(
@@ -305,6 +324,7 @@ def fusion(
     if control:
         drawn = {s: own[s][:, None].expand_as(drawn[s]).contiguous() for s in SPLITS}
     table = run.data.train if rows is None else run.data.train[rows["train"]]
+    config = fitting(config, table, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
         network, history = train_fusion(
