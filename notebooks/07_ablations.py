@@ -24,7 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from reidlib import plots, runs, stages
+from reidlib import ablation, plots, runs, stages
 from reidlib.retrieval import (
     Interval,
     as_record,
@@ -146,8 +146,8 @@ print(f"rates that 3,368 queries can give: {fits.sum()} of {len(fits)}")
 methods = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
 counts = run.profile.ablation_poses
 settings = [(t, a, k) for t, a in methods for k in counts]
-rows = stages.ablation_rows(run)
-part = stages.part_of(run, rows)
+rows = ablation.ablation_rows(run)
+part = ablation.part_of(run, rows)
 print(len(settings), "settings with K in", counts)
 print(part)
 

@@ -27,7 +27,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from reidlib import plots, runs, stages
+from reidlib import ablation, plots, runs, stages
 from reidlib.retrieval import (
     as_record,
     bootstrap,
@@ -85,7 +85,7 @@ print(", ".join(systems), "on", len(run.data.query), "queries")
 # %%
 kept = np.array(run.data.gallery["pid"] != -1)
 whole = {s: np.ones(len(getattr(run.data, s)), bool) for s in stages.SPLITS}
-clean = stages.part_of(run, whole | {"gallery": kept})
+clean = ablation.part_of(run, whole | {"gallery": kept})
 
 
 def reranked(f):

@@ -9,7 +9,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from reidlib.ablation import SPLITS
 from reidlib.data import validation_split
+from reidlib.data.synthetic.population import POPULATION_SEED, population
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
 from reidlib.models import (
@@ -38,9 +40,6 @@ from reidlib.training.checkpoint import Checkpoint, below
 from reidlib.training.poser import PoserConfig, train_poser
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "query", "gallery")
-POPULATION_SEED = 1  # the people R1 learns from live in another world
 
 
 Network = TypeVar("Network")
@@ -92,27 +91,6 @@ def r1(run: Run) -> Trained[Encoder]:
         "r1", whole, build, folder=shared, data=f"population {POPULATION_SEED}"
     )
     return Trained(config.build(weights=stage.weights).eval(), stage, "attributes")
-
-
-def population(count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Pictures of synthetic people of a world of their own, with what they wear.
-
-    Returns:
-        (N, 3, H, W) uint8; (N, A) in [0, 1]; (N,) person ids. One picture a person:
-        for clothes, another person teaches more than another picture.
-    """
-    from tqdm.auto import tqdm
-
-    from reidlib.data.synthetic import World
-
-    world = World(seed=POPULATION_SEED)
-    pids = range(1, count + 1)
-    pictures = []
-    for start in tqdm(range(0, count, 64), desc="population", mininterval=2):
-        shots = [world.shot(pid, 0) for pid in pids[start : start + 64]]
-        pictures.append(world.render(shots, size=size)[0])
-    targets = np.stack([world.person(pid).attributes() for pid in pids])
-    return torch.cat(pictures), torch.as_tensor(targets), torch.tensor(pids)
 
 
 def r2(run: Run) -> Trained[Encoder]:
@@ -361,29 +339,3 @@ def extractor(run: Run) -> PoseInvariantExtractor:
     )
     whole.save(run.folder / "extractor.safetensors")
     return whole
-
-
-def ablation_rows(run: Run) -> dict[str, np.ndarray] | None:
-    """Which rows Table II uses: the first ``ablation_ids`` identities of each split.
-
-    Distractors and junk go with the test identities' share of the gallery; None
-    where the profile uses all.
-    """
-    count = run.profile.ablation_ids
-    if not count:
-        return None
-    train, query, gallery = (getattr(run.data, s)["pid"].to_numpy() for s in SPLITS)
-    seen, wanted = np.unique(train)[:count], np.unique(query[query > 0])[:count]
-    return {
-        "train": np.isin(train, seen),
-        "query": np.isin(query, wanted),
-        "gallery": np.isin(gallery, wanted),
-    }
-
-
-def part_of(run: Run, rows: dict[str, np.ndarray] | None) -> Run:
-    """The same run with only these rows in its tables, for scoring."""
-    if rows is None:
-        return run
-    kept = {s: getattr(run.data, s)[rows[s]].reset_index(drop=True) for s in SPLITS}
-    return replace(run, data=replace(run.data, **kept))

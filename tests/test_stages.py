@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from reidlib import stages
+from reidlib import ablation, stages
 from reidlib.errors import ReIDConfigError
 from reidlib.models import PoseInvariantExtractor
 from reidlib.runs import Run
@@ -76,9 +76,9 @@ def test_another_control_is_another_training(tiny_run: Run) -> None:
 
 
 def test_the_ablation_uses_whole_identities_of_each_split(tiny_run: Run) -> None:
-    rows = stages.ablation_rows(tiny_run)
+    rows = ablation.ablation_rows(tiny_run)
     assert rows is not None
-    part = stages.part_of(tiny_run, rows)
+    part = ablation.part_of(tiny_run, rows)
     assert part.data.train["pid"].nunique() == 4
     assert part.data.query["pid"].nunique() == 4
     assert set(part.data.gallery["pid"]) <= set(part.data.query["pid"])
