@@ -253,7 +253,7 @@ def main() -> None:
         os.environ["ACCELERATE_USE_CPU"] = "1"
     if args.alone:
         images = random_people(args.alone, tuple(args.small_size))["images"]
-        extract(extractor(args), images, batch=args.phi_images * (POSES + 1))
+        extract(extractor(args), images, precision="bf16")
         print(peak_memory_mb())
         return
     parts = args.only.split(",")
