@@ -24,7 +24,8 @@ help:
 	@echo '                DATASET=$(DATASET) ROOT=$(ROOT) PROFILE=$(PROFILE) SEED=$(SEED) CORES=$(CORES)'
 	@echo 'make test       tests, chapter outputs re-checked, book built strictly'
 	@echo 'make bench      time and memory of evaluation and re-ranking, as ratios to the'
-	@echo '                matrix product (BENCH=$(BENCH)); reading images beside Pillow'
+	@echo '                matrix product (BENCH=$(BENCH)); reading images beside Pillow;'
+	@echo '                features, training and the extractor beside eager float32'
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
 	@echo 'make book       the book from the committed chapters'
 	@echo 'make lint       ruff and mypy'
@@ -58,6 +59,7 @@ test: env
 bench: env
 	$(BIN)/python tests/benchmarks/bench_retrieval.py --threads $(CORES) $(BENCH)
 	$(BIN)/python tests/benchmarks/bench_images.py
+	$(BIN)/python tests/benchmarks/bench_training.py --threads $(CORES) --compiled
 
 book: env
 	$(BIN)/python book/tools.py chapters $(CHAPTERS)

@@ -119,8 +119,9 @@ class Generator(nn.Module):
         features, poses = self._standard(features, poses)
         first = cast(nn.ConvTranspose2d, self.prepare[0])
         rows = first.weight.split([self.features, self.pose])
-        of_source = torch.tensordot(features, rows[0], 1)  # (B, C, h, w)
-        of_pose = torch.tensordot(poses, rows[1], 1)  # (K, C, h, w)
+        shape = first.weight.shape[1:]
+        of_source = (features @ rows[0].flatten(1)).unflatten(1, shape)  # (B, C, h, w)
+        of_pose = (poses @ rows[1].flatten(1)).unflatten(1, shape)  # (K, C, h, w)
         x = self.prepare[1:]((of_source[:, None] + of_pose).flatten(0, 1))
         return self._paint(x).unflatten(0, (len(features), len(poses)))
 

@@ -54,21 +54,50 @@ def _shared(
     return torch.cat([part for _, part in made])
 
 
-@torch.no_grad()
+def describer(
+    network: nn.Module,
+    *,
+    flip: bool = False,
+    precision: Precision = "fp32",
+    compiled: bool = False,
+) -> Callable[[Tensor], Tensor]:
+    """How ``extract`` describes one part of the pictures; arguments as there.
+
+    Returns:
+        A function: (b, 3, H, W) uint8 → (b, D) on the accelerator.
+    """
+    device = processes().device
+    lower = usable(precision, device) == "bf16"
+    call: Any = frozen(network, bf16=lower).to(device)
+    if compiled:  # on a CPU, weights that stay are laid out for its products once
+        freezing = {"freezing": device.type == "cpu"}
+        call = torch.compile(call, dynamic=False, options=freezing)
+
+    @torch.no_grad()
+    def describe(part: Tensor) -> Tensor:
+        x = to_float(part.to(device))
+        with torch.autocast(device.type, torch.bfloat16, enabled=lower):
+            return call(x) + call(x.flip(-1)) if flip else call(x)
+
+    return describe
+
+
 def extract(
     network: nn.Module,
     images: Tensor,
     *,
-    batch: int = 256,
+    batch: int | None = None,
     flip: bool = False,
     precision: Precision = "fp32",
     compiled: bool = False,
 ) -> Tensor:
-    """Features of many pictures.
+    """Features of many pictures, in memory that does not grow with them.
 
     Args:
         network: an Encoder or a PoseInvariantExtractor; used in eval mode.
         images: (N, 3, H, W) uint8.
+        batch: pictures at a time, an extractor's drawings counted too. None: 256,
+            or on a CPU 64, whose maps stay nearer its caches.
         flip: add the features of the mirrored pictures (SPEC.md 6).
         precision: "bf16" where the device has the instructions: several times
             faster, and features whose cosine to float32's is above 0.999.
@@ -77,14 +106,14 @@ def extract(
     Returns:
         (N, D) float32 on the CPU.
     """
-    with serving(network, precision=precision) as (device, (made,)):
-        call = torch.compile(made) if compiled else made
-
-        def describe(part: Tensor) -> Tensor:
-            x = to_float(part.to(device))
-            return call(x) + call(x.flip(-1)) if flip else call(x)
-
-        return _shared(images.split(batch), describe, "features")
+    batch = batch or (64 if processes().device.type == "cpu" else 256)
+    size = max(1, batch // (1 + len(getattr(network, "poses", ()))))
+    parts = list(images.split(size))
+    if compiled and len(parts) > 1:  # another size would be compiled anew
+        lacking = size - len(parts[-1])
+        parts[-1] = torch.cat([parts[-1], images[:lacking]])
+    describe = describer(network, flip=flip, precision=precision, compiled=compiled)
+    return _shared(tuple(parts), describe, "features")[: len(images)]
 
 
 @torch.no_grad()
