@@ -34,7 +34,8 @@ def flow(
                 f"an arrow touches '{name}', which is no box; "
                 f"choose from {', '.join(boxes)}."
             )
-    across, down = (max(box[axis] for box in boxes.values()) + 1 for axis in (0, 1))
+    across = max(column for column, _, _ in boxes.values()) + 1
+    down = max(row for _, row, _ in boxes.values()) + 1
     figure, ax = plt.subplots(figsize=(plots.WIDTH, 0.75 * down))
     plots.bare(ax)
     ax.set(xlim=(-0.5, across - 0.5), ylim=(down - 0.5, -0.5))

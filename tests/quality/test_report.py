@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.models.poser import Poser
 from reidlib.quality import (
     Asked,
     Gallery,
-    Poser,
     causes,
     failures,
     quality,
