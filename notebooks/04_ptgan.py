@@ -122,7 +122,7 @@ joints = np.where(joints == 0, np.nan, joints)
 cells = [*to_uint8(batch["source"]), *joints]
 cells += [*to_uint8(batch["target"])]
 names = ["source", "pose", "target"]
-figure = plots.picture_grid(cells, columns=7, rows=names)
+figure = plots.picture_grid(cells, columns=7, rows=names, height=1.0)
 
 # %% [markdown]
 # *Seven training pairs, one per column: a source that is turned, cropped,
@@ -132,18 +132,17 @@ figure = plots.picture_grid(cells, columns=7, rows=names)
 # ```{admonition} Paper says / code says / we do
 # :class: note
 # **Augmentation.** The paper lists erasing, crops, rotation by ±20°, colour
-# jitter, mirroring and "random distortion" (IV-C1). The released code has all
-# of it switched off. We apply it, to the source only. A target may be
-# mirrored, and takes its pose with it.
+# jitter, mirroring and "random distortion" (IV-C1); the released code has all
+# of it switched off. We apply it to the source only. A target may be
+# mirrored, with its pose.
 # ```
 
 # %% [markdown]
 # ## The generator, layer by layer
 #
-# The source enters as one vector: the pooled feature $F_{R1}(I_i)$ of a
-# frozen encoder, 2,048 numbers for a ResNet-50. Fifty pose numbers are
-# appended. From these 2,098 numbers $G$ must paint a whole picture, in three
-# moves:
+# The source enters as one vector, the pooled feature $F_{R1}(I_i)$ of a
+# frozen encoder: 2,048 numbers for a ResNet-50. With the pose there are 2,098.
+# From these $G$ must paint a whole picture, in three moves:
 #
 # 1. **prepare** grows a $1\times1$ map to $128\times128$ by transposed
 #    convolutions, and squeezes it to the picture's shape;
@@ -404,12 +403,11 @@ figure = ax.legend().figure
 # ### Label smoothing, and a trap
 #
 # A $D$ that is too sure of itself gives $G$ nothing to follow. So its target
-# for photographs is not 1 but noise below it, drawn anew for every cell of
-# the map {cite}`salimans2016improved`. The paper gives no range; the code
-# draws from $U(0.8, 1.1)$. Under squares that is harmless. Under
-# cross-entropy it is not: for $t > 1$ the derivative $\sigma(x) - t$ is
-# negative for *every* $x$, so a larger logit is always better and the loss
-# has no floor.
+# for photographs is not 1 but noise below it, drawn anew for every cell
+# {cite}`salimans2016improved`. The paper gives no range; the code draws from
+# $U(0.8, 1.1)$. Under squares that is harmless. Under cross-entropy, for
+# $t > 1$, the derivative $\sigma(x) - t$ is negative for *every* $x$: a
+# larger logit is always better and the loss has no floor.
 
 # %%
 x = torch.tensor([0.0, 5.0, 20.0, 100.0])
@@ -432,8 +430,7 @@ figure = ax.legend().figure
 
 # %% [markdown]
 # *Cross-entropy against the logit. Targets below 1 have a lowest point, at
-# $\sigma(x) = t$; target 1 approaches zero; target 1.1 dives below zero and
-# never returns.*
+# $\sigma(x) = t$; target 1.1 dives below zero and never returns.*
 #
 # So our photographs get $U(0.8, 1.0)$ under cross-entropy and the code's
 # $U(0.8, 1.1)$ only under LSGAN. Drawings keep 0, and $G$ aims at 1 exactly.
@@ -479,9 +476,9 @@ for kind, pull in on_paper.items():
     print(kind, same, torch.allclose(gradient, pull))
 
 # %% [markdown]
-# The scale matters as much as the form. At 128×64 a typical error of 0.1 in
-# mean square is a norm of about 50: beside a cross-entropy of about 1 it
-# would be the only loss. Ten times the mean square is in balance with it.
+# The scale matters, too. At 128×64 a typical mean square of 0.1 is a norm of
+# about 50: beside a cross-entropy of about 1 it would be the only loss. Ten
+# times the mean square is in balance with it.
 
 # %%
 n = 3 * 128 * 64
@@ -491,9 +488,8 @@ print(f"{n:,} values, norm {(0.1 * n) ** 0.5:.1f}, 10 x MSE {10 * 0.1:.1f}")
 # ```{admonition} Paper says / code says / we do
 # :class: note
 # **L2 or L1.** Eq. 4 is an un-squared L2 norm with no weight; the code has L1
-# times 10. `full` takes the mean square times 10, the nearest to the paper
-# that leaves the other losses a voice. `smoke` takes the mean square too, and
-# a heavier weight (see the settings below).
+# times 10. We take the mean square times 10, the nearest to the paper that
+# leaves the other losses a voice (`smoke` weighs it more).
 # ```
 
 # %% [markdown]
@@ -635,9 +631,9 @@ print("looks at held-out people:", len(history))
 print("reconstruction fell by a twentieth or more:", last < 0.95 * first)
 
 # %% [markdown]
-# The training watches for these ends itself: at every look an alarm reads
-# the history, and three bad looks in a row stop the run. We ask it about a
-# healthy history, then about three sick ones.
+# Training watches for these ends itself: an alarm reads the history, and
+# three bad looks in a row stop the run. We show it a healthy history and
+# three sick ones.
 
 # %%
 well = {"step": 300, "d_right": 0.8, "g_adv": 1.0, "rec": 0.1}
@@ -674,6 +670,7 @@ points = run.data.points(table)
 seen_by_r2 = stages.features(run, stages.r2(run), "r2")
 real = torch.cat([seen_by_r2["query"], seen_by_r2["gallery"]])
 known = torso_valid(points) & (table["pid"] > 0).to_numpy()
+learnt = np.ones(len(pids), bool)
 print("test pictures with a whole torso exist:", bool(known.any()))
 
 # %% [markdown]
@@ -684,6 +681,7 @@ print("test pictures with a whole torso exist:", bool(known.any()))
 if not known.any():
     share = run.profile.ptgan.held_out
     inside = validation_split(pids, share, run.seed)
+    learnt = ~inside
     table = run.data.train[inside].reset_index(drop=True)
     images, real = (
         x[torch.as_tensor(inside)]
@@ -723,10 +721,9 @@ with torch.no_grad():
 
 # %% [markdown]
 # A target photograph is no clean truth: it may be blurred, dark or half
-# hidden. The synthetic world knows better. It renders the same person, pose
-# and camera once more without any nuisance, and tells which pixels are the
-# person. On real data the photograph itself has to serve, and a mask made
-# from the pose.
+# hidden. The synthetic world renders the same person, pose and camera once
+# more without any nuisance, and tells which pixels are the person. On real
+# data the photograph has to serve, and a mask made from the pose.
 
 # %%
 truth, person = photo, None
@@ -740,12 +737,12 @@ else:
     print("The target photographs serve as truth, poses as masks.")
 
 # %% [markdown]
-# Our Fig. 5: four test people, each with its source and three poses.
+# Our Fig. 5: three test people, each with its source and three poses.
 
 # %% tags=["nbval-ignore-output"]
 counts = pairs["pid"].value_counts()
 full = counts.index[counts == counts.max()].sort_values()
-shown = full[np.linspace(0, len(full) - 1, min(4, len(full))).astype(int)]
+shown = full[np.linspace(0, len(full) - 1, min(3, len(full))).astype(int)]
 cells = []
 for pid in shown:
     three = np.flatnonzero(pairs["pid"] == pid)
@@ -769,8 +766,8 @@ figure = plots.picture_grid(
 #
 # ## How good, and compared with what?
 #
-# A similarity alone says little; a blurred average may have a high one. So
-# every measure is taken of rivals that anybody could make:
+# A similarity alone says little. So every measure is also taken of rivals
+# that anybody could make:
 #
 # - **copied source**: no change of pose at all;
 # - **cluster mean**: the mean training picture of the pose cluster;
@@ -796,11 +793,12 @@ asked = q.Asked(
 # The trivial rivals come from the library, and ours are added.
 
 # %%
-train = run.images("train"), stages.train_points(run)
-labels = clusters.predict(train[1])
+rows = torch.as_tensor(learnt)
+poses = stages.train_points(run)[learnt]
+train = run.images("train")[rows], poses, clusters.predict(poses)
 of_r1 = {"sources": r1.network(source).detach()}
-of_r1["features"] = stages.features(run, r1, "r1")["train"]
-rivals = q.rivals(asked, *train, labels, **of_r1)
+of_r1["features"] = stages.features(run, r1, "r1")["train"][rows]
+rivals = q.rivals(asked, *train, **of_r1)
 apart = np.roll(np.arange(len(pairs)), len(pairs) // 2)
 with torch.no_grad():
     controls = {"wrong person": g(looked[apart], vectors)}
@@ -880,11 +878,11 @@ del bars["truth"]
 figure = plots.interval_bars(bars, "SSIM on the person")
 
 # %% [markdown]
-# *SSIM over the person's pixels. If $G$ uses its source, "wrong person" falls
-# short of "drawn"; if it obeys the pose, "wrong pose" does.*
+# *If $G$ uses its source, "wrong person" falls short of "drawn"; if it obeys
+# the pose, "wrong pose" does.*
 #
-# Differences are judged on the same people: a verdict needs the lower end of
-# the interval of the difference.
+# Differences are judged on the same people, by the lower end of the interval
+# of the difference.
 
 # %%
 single = {name: q.scores(x, asked, judge) for name, x in systems.items()}
@@ -950,8 +948,8 @@ failed.drop(columns="rows").round(2)
 
 # %% tags=["nbval-ignore-output"]
 worst = {}
-for cause, rows in failed["rows"].items():
-    new = [row for row in rows if row not in worst.values()]
+for cause, found_in in failed["rows"].items():
+    new = [row for row in found_in if row not in worst.values()]
     worst |= {cause: new[0]} if new else {}
 picked = list(worst.values())
 cells = [list(to_uint8(x[picked])) for x in (source, drawn, truth)]
@@ -959,6 +957,7 @@ cells.insert(1, list(skeletons[picked]))
 figure = plots.picture_grid(
     [cell for line in cells for cell in line],
     columns=len(worst),
+    height=1.0,
     rows=["source", "pose", "drawn", "truth"],
     titles=[name.replace(" ", "\n", 1) for name in worst],
 )
@@ -1057,9 +1056,8 @@ generators
 #
 # ## Which loss does what?
 #
-# The same script trained the vector generator once more with each loss left
-# out or exchanged: without eq. 5, without eq. 4, with squares (LSGAN), and
-# without label smoothing.
+# The same script trained the vector generator without eq. 5, without eq. 4,
+# with squares (LSGAN), and without label smoothing.
 
 # %%
 ablation = recorded(results / "synthetic-losses.json", columns)
@@ -1085,9 +1083,8 @@ print(path.name)
 #
 # - $G$ paints a picture from a pooled feature and 50 numbers of pose; pairs
 #   of one identity are its only teacher.
-# - Cross-entropies and the mean square have gradients of one kind, "said
-#   minus true": $\sigma(x)-t$, $y'-y$, $2(\hat I-I)/n$; L1 keeps only the
-#   sign. Autograd agrees with all of them.
+# - The losses have gradients of one kind, "said minus true": $\sigma(x)-t$,
+#   $y'-y$, $2(\hat I-I)/n$; L1 keeps only the sign. Autograd agrees.
 # - $G$'s adversarial loss is turned round so that it learns when $D$ is sure;
 #   targets above 1 belong to squares, never to cross-entropy.
 # - A drawing must be compared with a copy, an average, a wrong person and a
@@ -1108,8 +1105,7 @@ print(path.name)
 #
 # ```{solution} ex-04-1
 # Go back from one cell: a layer with kernel $k$ and stride $s$ turns a patch
-# of $r$ into $(r-1)\,s + k$. Both are wider than the picture's 64 columns: a
-# "patch" of this $D$ sees the whole breadth of the person.
+# of $r$ into $(r-1)\,s + k$. Both are wider than the picture's 64 columns.
 # ```
 
 # %%
@@ -1130,8 +1126,7 @@ for strides in ([2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 2, 1]):
 # ```{solution} ex-04-2
 # The mean square wants the mean, a grey that occurs in no picture; the
 # absolute error wants the median, one of the true values. L1 draws sharper
-# edges where one answer is likelier, L2 hedges. That is one reason why the
-# code may have preferred L1.
+# edges where one answer is likelier, L2 hedges.
 # ```
 
 # %%
