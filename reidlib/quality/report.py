@@ -77,12 +77,14 @@ class Gallery:
     """Features (G, D) of real pictures, their persons and cameras (G,).
 
     Where it holds the photographs that were asked for, the row "truth" finds itself;
-    leave them out to compare that row, too.
+    leave them out to compare that row, too. ``protocol`` is that of `evaluate`; one
+    that keeps the source's own camera needs a gallery without the sources.
     """
 
     features: Tensor
     pids: ArrayLike
     camids: ArrayLike
+    protocol: str = "market1501"
 
 
 def rivals(
@@ -282,7 +284,7 @@ def _seen(
         return found
     real = known.gallery
     ids = (asked.pids, asked.camids, real.pids, real.camids)
-    kept = retention(drawn, known.sources, real.features, *ids)
+    kept = retention(drawn, known.sources, real.features, *ids, protocol=real.protocol)
     for metric in ("rank1", "mAP"):
         values = pd.Series(kept.drawn.per_query(metric))
         found[metric] = _mean(values, asked.pids, **boot)

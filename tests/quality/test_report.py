@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -211,3 +213,14 @@ def test_failures_of_what_does_not_fit_are_refused():
         failures(np.ones(3), {}, np.arange(3), worst=0)
     with pytest.raises(ReIDConfigError, match="rare is 1"):
         causes(*hard(), rare=1)
+
+
+def test_where_no_camera_is_known_the_protocol_says_that_all_pictures_count(asked):
+    alone = replace(asked, camids=np.zeros(len(asked.pids), int))
+    everybody = Gallery(features(asked.truth), alone.pids, alone.camids)
+    settings = {"extractor": features, "n_boot": 20, "groups": 0}
+    with pytest.raises(ReIDDataError, match="match"):
+        quality({"truth": asked.truth}, alone, gallery=everybody, **settings)
+    gallery = replace(everybody, protocol="holdout-no-cameras")
+    table = quality({"truth": asked.truth}, alone, gallery=gallery, **settings)
+    assert table.loc["truth", ("rank1", "value")] == 1  # it finds itself
