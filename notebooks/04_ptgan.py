@@ -50,7 +50,7 @@ from reidlib.errors import ReIDError
 from reidlib.models import Discriminator, Generator, redraw
 from reidlib.pose import pose_vector, torso_valid
 from reidlib.records import as_rows, recorded
-from reidlib.retrieval import Interval, interval
+from reidlib.retrieval import interval
 from reidlib.training import code_mode, losses, to_float, to_uint8
 from reidlib.training.alarms import gan_alarm
 from reidlib.training.ptgan import PtGANConfig
@@ -871,18 +871,10 @@ q.readable(measured)[second]
 # *PCK and its share of the truth's; rank-1 and retention; ReID-FID (small is
 # good); the spreads, which should be near 1. A photograph finds itself in the
 # gallery, so do not compare the rank-1 of photograph and truth.*
-
-# %% tags=["nbval-ignore-output"]
-bars = {n: Interval(*v) for n, v in measured["person ssim"].T.items()}
-del bars["truth"]
-figure = plots.interval_bars(bars, "SSIM on the person")
-
-# %% [markdown]
-# *If $G$ uses its source, "wrong person" falls short of "drawn"; if it obeys
-# the pose, "wrong pose" does.*
 #
-# Differences are judged on the same people, by the lower end of the interval
-# of the difference.
+# If $G$ uses its source, "wrong person" falls short of "drawn"; if it obeys
+# the pose, "wrong pose" does. Differences are judged on the same people, by
+# the lower end of the interval of the difference.
 
 # %%
 single = {name: q.scores(x, asked, judge) for name, x in systems.items()}

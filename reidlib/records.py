@@ -22,8 +22,8 @@ def recorded(path: Path, measures: Sequence[str] = ()) -> pd.DataFrame | None:
         measures: the columns, in this order, as far as they are recorded; none: all.
 
     Returns:
-        One row per name; cells are an `Interval`, without limits where none are
-        recorded, and None where the measure is missing.
+        One row per name; cells are text, "value [low, high]", without limits where
+        none are recorded, and empty where the measure is missing.
 
     Raises:
         ReIDDataError: the file has no rows.
@@ -36,17 +36,19 @@ def recorded(path: Path, measures: Sequence[str] = ()) -> pd.DataFrame | None:
     frame = pd.DataFrame({row["name"]: _cells(row) for row in rows}).T
     found = list(dict.fromkeys(name for row in rows for name in _cells(row)))
     chosen = [name for name in measures if name in found] if measures else found
-    frame = frame.reindex(columns=chosen).astype(object)
-    return frame.where(frame.notna(), None)
+    return frame.reindex(columns=chosen).fillna("")
 
 
-def _cells(row: dict[str, Any]) -> dict[str, Interval]:
+def _cells(row: dict[str, Any]) -> dict[str, str]:
     limits = {
         name: row.get(f"{name}_interval", row.get("interval", {}).get(name))
         for name, value in row.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-    return {n: Interval(row[n], *(ends or (np.nan,) * 2)) for n, ends in limits.items()}
+    return {
+        name: str(Interval(row[name], *ends)) if ends else f"{row[name]:.2f}"
+        for name, ends in limits.items()
+    }
 
 
 def as_rows(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:
