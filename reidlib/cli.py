@@ -1,4 +1,4 @@
-"""The command line: doctor, poses, train, evaluate, extract and search.
+"""The command line: doctor, poses, train, generate, evaluate, extract, search.
 
 Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
@@ -8,16 +8,17 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 from torch import Tensor
 
-from reidlib import runs, stages
+from reidlib import stages
 from reidlib.data import check, read_images
 from reidlib.data.datasets import NAMES
+from reidlib.enlargecli import Generate
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
@@ -26,6 +27,7 @@ from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
+from reidlib.where import Where
 
 PICTURES = {".jpg", ".jpeg", ".png"}
 
@@ -59,46 +61,6 @@ class Doctor:
         report = check(name, root, every_image=not self.quick)
         print(json.dumps(report.as_dict()) if self.json else report)
         return 0 if report.usable else 1
-
-
-@dataclass(frozen=True)
-class Where:
-    """Which data, at which scale.
-
-    Attributes:
-        dataset: market1501, dukemtmc, cuhk03, cuhk01, folder or synthetic.
-        root: its folder, or a CSV of images; empty for the synthetic world.
-        profile: smoke or full.
-        seed: of everything drawn at random.
-        protocol: of the data set's several; empty for its usual one.
-        trial: which of the protocol's splits.
-        boxes: of cuhk03.
-        tensorboard: write what TensorBoard shows beside every stage that is trained.
-    """
-
-    dataset: str = "synthetic"
-    root: str = ""
-    profile: str = "smoke"
-    seed: int = 0
-    protocol: str = ""
-    trial: int = 0
-    boxes: Literal["detected", "labeled"] = "detected"
-    tensorboard: bool = False
-
-    def open(self, **changes: Any) -> runs.Run:
-        """The run, with parts of its profile replaced."""
-        run = runs.begin(
-            "reidlib",
-            dataset=self.dataset,
-            root=self.root,
-            profile=self.profile,
-            seed=self.seed,
-            protocol=self.protocol or None,
-            trial=self.trial,
-            boxes=self.boxes,
-        )
-        profile = replace(run.profile, **changes)
-        return replace(run, profile=profile, events=self.tensorboard)
 
 
 @dataclass(frozen=True)
@@ -265,6 +227,7 @@ COMMANDS: dict[str, Any] = {
     "doctor": Doctor,
     "poses": Poses,
     "train": Training,
+    "generate": Generate,
     "evaluate": Evaluate,
     "extract": Extract,
     "search": Search,

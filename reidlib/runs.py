@@ -47,6 +47,7 @@ class Run:
 
     Attributes:
         events: whether training writes what TensorBoard shows, beside each stage.
+        part: folder, below the run's own, of a run on a part of its data.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Run:
     seed: int
     home: Path
     events: bool = False
+    part: str = ""
 
     @property
     def key(self) -> str:
@@ -64,10 +66,14 @@ class Run:
         return key + (f"-trial{self.data.trial}" if self.data.trial else "")
 
     @property
+    def scale(self) -> str:
+        """Name of the profile, with the seed where it is not 0."""
+        return self.profile.name + (f"-seed{self.seed}" if self.seed else "")
+
+    @property
     def folder(self) -> Path:
-        """``runs/<data set>/<profile>``, with the seed where it is not 0."""
-        tail = self.profile.name + (f"-seed{self.seed}" if self.seed else "")
-        return self.home / "runs" / self.key / tail
+        """``runs/<data set>/<scale>``, and below it the part where it is one."""
+        return self.home / "runs" / self.key / self.scale / self.part
 
     @cached_property
     def data_digest(self) -> str:
@@ -177,13 +183,9 @@ class Run:
             processes().wait_for_everyone()
             return written(target)
 
-    def record(self, chapter: str, results: Mapping[str, Any]) -> Path:
-        """Write a chapter's numbers with their circumstances.
-
-        Returns:
-            ``results/<chapter>.json`` in the run's folder.
-        """
-        manifest = {
+    def circumstances(self) -> dict[str, Any]:
+        """What numbers of this run are recorded with: data, code, versions, device."""
+        return {
             "dataset": self.key,
             "protocol": self.data.protocol,
             "profile": self.profile.name,
@@ -192,8 +194,16 @@ class Run:
             "code": code_digest(),
             **circumstances(),
         }
+
+    def record(self, chapter: str, results: Mapping[str, Any]) -> Path:
+        """Write a chapter's numbers with their circumstances.
+
+        Returns:
+            ``results/<chapter>.json`` in the run's folder.
+        """
         path = self.folder / "results" / f"{chapter}.json"
-        write_json(path, {"results": dict(results), "manifest": manifest})
+        record = {"results": dict(results), "manifest": self.circumstances()}
+        write_json(path, record)
         return path
 
 

@@ -86,23 +86,41 @@ def r1(run: Run) -> Trained[Encoder]:
         "population": run.profile.population,
         "size": run.profile.size,
     }
-    shared = run.home / "runs" / "attributes" / run.folder.name
+    shared = run.home / "runs" / "attributes" / run.scale
     stage = run.stage(
         "r1", whole, build, folder=shared, data=f"population {POPULATION_SEED}"
     )
     return Trained(config.build(weights=stage.weights).eval(), stage, "attributes")
 
 
-def r2(run: Run) -> Trained[Encoder]:
-    """R2: an encoder fine-tuned on the training identities, starting from R1's."""
-    config = fitting(run.profile.encoder, run.data.train, run.seed)
+def r2(
+    run: Run,
+    config: EncoderConfig | None = None,
+    name: str = "r2",
+    *,
+    extra: tuple[Tensor, pd.DataFrame] | None = None,
+    inputs: tuple[Finished, ...] = (),
+) -> Trained[Encoder]:
+    """R2: an encoder fine-tuned on the training identities, starting from R1's.
+
+    Args:
+        config: of the training; None: the profile's.
+        name: of the stage, another one for another config or other pictures.
+        extra: more training pictures (M, 3, H, W) uint8 and their pid and camid.
+        inputs: the stages that those were made from.
+    """
+    config = fitting(config or run.profile.encoder, run.data.train, run.seed)
     start = r1(run)
     weights = start.stage.weights if start.kind == "attributes" else None
 
     def build(checkpoint: Checkpoint) -> Made:
+        images, table = run.images("train"), run.data.train
+        if extra is not None:
+            images = torch.cat([images, extra[0]])
+            table = pd.concat([table, extra[1]], ignore_index=True)
         made, history = train_identities(
-            run.images("train"),
-            run.data.train,
+            images,
+            table,
             config,
             weights=weights,
             seed=run.seed,
@@ -110,7 +128,7 @@ def r2(run: Run) -> Trained[Encoder]:
         )
         return Made(made.state_dict(), history, kept_row(history))
 
-    stage = run.stage("r2", config, build, inputs=(start.stage,))
+    stage = run.stage(name, config, build, inputs=(start.stage, *inputs))
     return Trained(config.build(weights=stage.weights).eval(), stage)
 
 
