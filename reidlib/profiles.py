@@ -1,10 +1,17 @@
 """Two scales of one method: ``smoke`` for two CPU cores, ``full`` for the paper."""
 
+import logging
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+import pandas as pd
+
+from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, recipe
 from reidlib.training.poser import PoserConfig
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -120,3 +127,18 @@ def get_profile(name: str) -> Profile:
             f"There is no profile '{name}'; choose one of {', '.join(PROFILES)}."
         )
     return PROFILES[name]
+
+
+Config = TypeVar("Config", EncoderConfig, PtGANConfig, FusionConfig, PoserConfig)
+
+
+def fitting(config: Config, table: pd.DataFrame, seed: int) -> Config:
+    """This configuration, with a batch no larger than what there is to learn from.
+
+    A profile cannot know how many pictures a folder holds.
+    """
+    left = int((~validation_split(table["pid"], config.held_out, seed)).sum())
+    if config.batch <= left:
+        return config
+    log.warning("A batch of %d is cut to the %d training pictures.", config.batch, left)
+    return replace(config, batch=left)

@@ -1,7 +1,7 @@
 """The stages of the method, each made once for a run and reused ever after."""
 
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from reidlib.ablation import SPLITS
-from reidlib.data import validation_split
 from reidlib.data.synthetic.population import POPULATION_SEED, population
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
@@ -22,6 +21,7 @@ from reidlib.models import (
 )
 from reidlib.models.poser import Poser
 from reidlib.pose import PoseClusterer, pose_vector
+from reidlib.profiles import fitting
 from reidlib.runs import Run
 from reidlib.training import (
     EncoderConfig,
@@ -37,7 +37,7 @@ from reidlib.training import (
     train_ptgan,
 )
 from reidlib.training.checkpoint import Checkpoint, below
-from reidlib.training.poser import PoserConfig, train_poser
+from reidlib.training.poser import train_poser
 
 log = logging.getLogger(__name__)
 
@@ -130,21 +130,6 @@ def r2(
 
     stage = run.stage(name, config, build, inputs=(start.stage, *inputs))
     return Trained(config.build(weights=stage.weights).eval(), stage)
-
-
-Config = TypeVar("Config", EncoderConfig, PtGANConfig, FusionConfig, PoserConfig)
-
-
-def fitting(config: Config, table: pd.DataFrame, seed: int) -> Config:
-    """This configuration, with a batch no larger than what there is to learn from.
-
-    A profile cannot know how many pictures a folder holds.
-    """
-    left = int((~validation_split(table["pid"], config.held_out, seed)).sum())
-    if config.batch <= left:
-        return config
-    log.warning("A batch of %d is cut to the %d training pictures.", config.batch, left)
-    return replace(config, batch=left)
 
 
 def train_points(run: Run) -> np.ndarray:
