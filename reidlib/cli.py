@@ -289,4 +289,4 @@ def _listed(folder: Path) -> list[Path]:
 def _describe(weights: Path, paths: Sequence[Path]) -> tuple[Sequence[Path], Tensor]:
     extractor = PoseInvariantExtractor.load(weights)
     images = read_images([str(p) for p in paths], extractor.generator.size)
-    return paths, extract(extractor, images, batch=32)
+    return paths, extract(extractor, images)

@@ -38,12 +38,15 @@ def prepare(
     """Move a network, and return how to call it: float32 in, float32 out.
 
     Weights stay float32; in "bf16" the products and convolutions run in bfloat16
-    (autocast), and on maps whose channels lie together in memory.
+    (autocast), and on maps whose channels lie together in memory. Not where there
+    is InstanceNorm on a CPU: torch's separates them, and every layer would copy.
     """
     network.to(device)
     if precision == "fp32" and not compiled:
         return network
-    network.to(memory_format=torch.channels_last)
+    separate = any(isinstance(m, nn.InstanceNorm2d) for m in network.modules())
+    if not (separate and device.type == "cpu"):
+        network.to(memory_format=torch.channels_last)
     call: Any = torch.compile(network) if compiled else network
     lower = precision == "bf16"
 

@@ -155,6 +155,15 @@ def test_bfloat16_training_keeps_the_weights_and_gives_float32(images):
     assert weight.dtype == weight.grad.dtype == torch.float32
 
 
+@pytest.mark.parametrize(("norm", "together"), [("instance", False), ("batch", True)])
+def test_bfloat16_training_lays_maps_out_as_their_norm_wants_them(norm, together):
+    network = make_generator("vector", 8, (64, 32), ngf=4, blocks=1, norm=norm)
+    prepare(network, CPU, "bf16", compiled=False)
+    weight = network.down[1].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == together
+    assert weight.is_contiguous() != together
+
+
 def test_a_device_without_the_instructions_falls_back_and_says_so(monkeypatch, caplog):
     monkeypatch.setattr("reidlib.training.precision.has_bf16", lambda _: False)
     assert usable("bf16", CPU) == "fp32"
