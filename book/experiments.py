@@ -61,21 +61,20 @@ SCALE = (
 
 def kinds(config: PtGANConfig) -> dict[str, PtGANConfig]:
     """The profile's pt-GAN, and the same with another generator or the code mode."""
-    config = replace(config, alarms=False)  # a collapse is a result here
-    scale = {name: getattr(config, name) for name in SCALE}
+    free = replace(config, alarms=False)  # a collapse is a result here
+    scale = {name: getattr(free, name) for name in SCALE}
     return {
         "vector": config,
-        "image": replace(config, kind="image"),
-        "aligned": replace(config, kind="aligned", norm="group"),
+        "image": replace(free, kind="image"),
+        "aligned": replace(free, kind="aligned", norm="group"),
         "code mode": replace(code_mode(**scale), alarms=False),
     }
 
 
 def changed_losses(config: PtGANConfig) -> dict[str, PtGANConfig]:
     """The profile's pt-GAN, and the same with one loss or aid changed."""
-    config = replace(config, alarms=False)
+    free = replace(config, alarms=False)
     changes: dict[str, dict[str, Any]] = {
-        "paper": {},
         "without L_C": {"lambda_class": 0.0},
         "without L2": {"lambda_rec": 0.0},
         "LSGAN": {"adversarial": "lsgan"},
@@ -84,7 +83,8 @@ def changed_losses(config: PtGANConfig) -> dict[str, PtGANConfig]:
         "with EMA .999": {"average": 0.999},
         "with spectral norm": {"spectral": True},
     }
-    return {name: replace(config, **change) for name, change in changes.items()}
+    others = {name: replace(free, **change) for name, change in changes.items()}
+    return {"paper": config} | others
 
 
 def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]:
@@ -99,7 +99,8 @@ def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]
     facts: dict[str, Row] = {}
     for name, config in variants.items():
         try:
-            drawer = stages.ptgan(run, config, "ptgan-" + _plain(name))
+            stage = _stage("ptgan", name, own=config == run.profile.ptgan)
+            drawer = stages.ptgan(run, config, stage)
         except ReIDError as error:
             yield {"system": name, "stopped": str(error)}
             continue
@@ -179,7 +180,7 @@ def _enlarged(run: runs.Run, name: str, each: int) -> tuple[stages.Trained, int]
     """R2 of real pictures and of copies or drawings of them; how many pictures."""
     config = run.profile.encoder
     if name == "real":
-        return stages.r2(run, config, "r2-real"), len(run.data.train)
+        return stages.r2(run), len(run.data.train)
     drawer = enlarge.drawer_of(run)
     pids = run.data.train["pid"]
     rows = ~validation_split(pids, config.held_out, run.seed)
@@ -237,7 +238,8 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
     base: RetrievalResult | None = None
     for name, config in ingredients(run.profile.encoder).items():
         try:
-            trained = stages.r2(run, config, "r2-" + _plain(name))
+            stage = _stage("r2", name, own=config == run.profile.encoder)
+            trained = stages.r2(run, config, stage)
         except ReIDError as error:
             yield {"system": name, "stopped": str(error)}
             continue
@@ -275,10 +277,10 @@ def _known(value: torch.Tensor | None) -> torch.Tensor:
     return value
 
 
-def _plain(name: str) -> str:
-    """A variant's name as one of a folder."""
+def _stage(kind: str, name: str, *, own: bool) -> str:
+    """The folder of a variant; the profile's own is the chapters' stage."""
     words = "".join(c if c.isalnum() else " " for c in name.lower()).split()
-    return "-".join(words)
+    return kind if own else "-".join([kind, *words])
 
 
 def scaled(run: runs.Run, factor: float) -> runs.Run:
