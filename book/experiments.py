@@ -268,6 +268,10 @@ def _measured(numbers: pd.Series) -> Row:
     return {n: cells[n, "value"] for n in names} | {"interval": limits}
 
 
+def _numbers(row: Row) -> str:
+    return ", ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float))
+
+
 def _cost(stage: manifests.Finished) -> Row:
     return {"seconds": stage.manifest.get("wall_s"), "cost": stage.manifest["cost"]}
 
@@ -327,7 +331,7 @@ def main(arguments: list[str] | None = None) -> Path:
     rows = []
     for row in COMMANDS[given.command](run, given):
         rows.append(row)
-        print(row["system"], {k: v for k, v in row.items() if isinstance(v, float)})
+        print(row["system"], _numbers(row.get("test", row)))
     manifest = {"command": given.command, "each": given.each} | run.circumstances()
     path = out / f"{run.key}-{given.command}.json"
     manifests.write_json(path, {"manifest": manifest, "rows": rows})
