@@ -22,7 +22,7 @@ import torch
 
 from reidlib import enlarge, manifests, runs, stages
 from reidlib.data import validation_split
-from reidlib.errors import ReIDError
+from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.quality import quality, rivals, truth
 from reidlib.retrieval import (
     RetrievalResult,
@@ -40,29 +40,14 @@ RESULTS = Path(__file__).resolve().parent / "results"
 SHARES = (0.25, 0.5, 1.0)
 Row = dict[str, Any]
 # What the scale decides, and the code mode therefore takes over from the profile.
-SCALE = (
-    "steps",
-    "batch",
-    "validations",
-    "ngf",
-    "ndf",
-    "blocks",
-    "native_aspect",
-    "norm",
-    "lambda_rec",
-    "lr",
-    "held_out",
-    "watch",
-    "precision",
-    "compile",
-    "accumulate",
-)
+SCALE = "steps batch validations ngf ndf blocks native_aspect norm lambda_rec lr"
+SCALE += " held_out watch precision compile accumulate"
 
 
 def kinds(config: PtGANConfig) -> dict[str, PtGANConfig]:
     """The profile's pt-GAN, and the same with another generator or the code mode."""
     free = replace(config, alarms=False)  # a collapse is a result here
-    scale = {name: getattr(free, name) for name in SCALE}
+    scale = {name: getattr(free, name) for name in SCALE.split()}
     return {
         "vector": config,
         "image": replace(free, kind="image"),
@@ -102,7 +87,7 @@ def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]
             stage = _stage("ptgan", name, own=config == run.profile.ptgan)
             drawer = stages.ptgan(run, config, stage)
         except ReIDError as error:
-            yield {"system": name, "stopped": str(error)}
+            yield _stopped(name, error)
             continue
         systems[name] = truth.drawn(run, drawer, exam)
         facts[name] = {"held out": drawer.stage.metrics} | _cost(drawer.stage)
@@ -127,7 +112,7 @@ def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]
             return torch.cat([eye(p.to(device)).cpu() for p in pictures.split(256)])
 
     table = quality(
-        systems | {"photograph": _known(exam.asked.photo)} | others,
+        systems | {"photograph": exam.photo} | others,
         exam.asked,
         judge=judge.network,
         extractor=seen,
@@ -241,7 +226,7 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
             stage = _stage("r2", name, own=config == run.profile.encoder)
             trained = stages.r2(run, config, stage)
         except ReIDError as error:
-            yield {"system": name, "stopped": str(error)}
+            yield _stopped(name, error)
             continue
         found = extract(trained.network, images)
         held = evaluate(found, found, pids, pids, camids, camids)
@@ -268,13 +253,19 @@ def _measured(numbers: pd.Series) -> Row:
     return {n: cells[n, "value"] for n in names} | {"interval": limits}
 
 
+def _stopped(name: str, error: ReIDError) -> Row:
+    """A training that broke is a result; a mistake in what was asked for is none."""
+    if isinstance(error, ReIDConfigError | ReIDDataError):
+        raise error
+    return {"system": name, "stopped": str(error)}
+
+
+def _numbers(row: Row) -> str:
+    return ", ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float))
+
+
 def _cost(stage: manifests.Finished) -> Row:
     return {"seconds": stage.manifest.get("wall_s"), "cost": stage.manifest["cost"]}
-
-
-def _known(value: torch.Tensor | None) -> torch.Tensor:
-    assert value is not None
-    return value
 
 
 def _stage(kind: str, name: str, *, own: bool) -> str:
@@ -292,7 +283,9 @@ def scaled(run: runs.Run, factor: float) -> runs.Run:
         for name in ("attributes", "encoder", "ptgan", "fusion", "poser")
         for config in [getattr(run.profile, name)]
     }
-    parts["population"] = max(64, round(run.profile.population * factor))
+    parts["ptgan"] = replace(parts["ptgan"], alarms=False)  # all is a collapse yet
+    least = 2 * run.profile.attributes.batch
+    parts["population"] = max(least, round(run.profile.population * factor))
     parts["name"] = f"{run.profile.name}-steps{factor:g}"
     return replace(run, profile=replace(run.profile, **parts))
 
@@ -327,7 +320,7 @@ def main(arguments: list[str] | None = None) -> Path:
     rows = []
     for row in COMMANDS[given.command](run, given):
         rows.append(row)
-        print(row["system"], {k: v for k, v in row.items() if isinstance(v, float)})
+        print(row["system"], _numbers(row.get("test", row)))
     manifest = {"command": given.command, "each": given.each} | run.circumstances()
     path = out / f"{run.key}-{given.command}.json"
     manifests.write_json(path, {"manifest": manifest, "rows": rows})

@@ -11,6 +11,7 @@ import torch
 
 from book import experiments
 from reidlib import enlarge, stages
+from reidlib.errors import ReIDConfigError, ReIDError
 from reidlib.profiles import FULL, SMOKE
 from reidlib.quality import quality
 from reidlib.runs import Run
@@ -103,8 +104,6 @@ def test_recipes_are_judged_on_held_out_people_and_tell_the_test(
     assert [row["system"] for row in rows][:3] == ["profile", "paper", "modern"]
     assert len(rows) == 9
     for row in rows:
-        if "stopped" in row:
-            continue
         for part in ("held out", "over profile", "test"):
             check_interval(row[part])
         assert row["score"] == pytest.approx(row["held out"]["mAP"], abs=1e-3)
@@ -131,14 +130,18 @@ def test_a_rehearsal_leaves_the_stages_and_the_records_alone(tiny_run: Run) -> N
     assert experiments.scaled(tiny_run, 1) is tiny_run
 
 
-def test_a_variant_that_stops_is_a_row_with_its_reason(
+def test_a_variant_that_stops_is_a_row_and_a_mistake_is_an_error(
     tiny_run: Run, monkeypatch
 ) -> None:
+    raised: list[Exception] = [ReIDError("it broke"), ReIDConfigError("no such kind")]
+
     def stops(*_: object, **__: object) -> None:
-        raise experiments.ReIDError("it broke")
+        raise raised.pop(0)
 
     monkeypatch.setattr(stages, "ptgan", stops)
     variants = {"paper": tiny_run.profile.ptgan}
     rows = [*experiments.drawn_rows(tiny_run, variants)]
     assert rows[0] == {"system": "paper", "stopped": "it broke"}
     assert {row["system"] for row in rows[1:]} == {"photograph", "truth"} | RIVALS
+    with pytest.raises(ReIDConfigError, match="no such kind"):
+        next(experiments.drawn_rows(tiny_run, variants))

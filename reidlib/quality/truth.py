@@ -23,12 +23,14 @@ class Exam:
 
     Attributes:
         asked: sources, truths and poses.
+        photo: (P, 3, H, W) in [-1, 1], the photographs with these poses.
         images: (N, 3, H, W) uint8 of the people who are asked about, and of others.
         table: path, pid and camid of these.
         rows: (P,) of the sources among them.
     """
 
     asked: Asked
+    photo: Tensor
     images: Tensor
     table: pd.DataFrame
     rows: np.ndarray
@@ -89,7 +91,7 @@ def asked(
         mask=person,
         photo=photo,
     )
-    return Exam(whole, images, table.drop(columns="row"), rows)
+    return Exam(whole, photo, images, table.drop(columns="row"), rows)
 
 
 def _test_pictures(run: Run) -> tuple[pd.DataFrame, Tensor, np.ndarray]:
