@@ -1,0 +1,146 @@
+"""Options of the baselines' and pt-GAN's training, each on a few steps."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch.nn.utils import parametrize
+
+from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
+from reidlib.models import Encoder
+from reidlib.training import EncoderConfig, PtGANConfig, recipe, train_ptgan
+from reidlib.training.encoder import RECIPES, train_identities
+
+SMALL = EncoderConfig(
+    steps=2, batch=8, validations=1, arch="resnet10", weights=None, input_size=None,
+    held_out=0.34,
+)  # fmt: skip
+GAN = PtGANConfig(
+    steps=2, batch=4, validations=1, ngf=2, ndf=4, blocks=1, native_aspect=True,
+    held_out=0.34, watch=4, alarms=False,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    generator = torch.Generator().manual_seed(3)
+    shape = (24, 3, 64, 32)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    table = pd.DataFrame({"pid": np.repeat(np.arange(6), 4), "camid": [1, 2, 1, 2] * 6})
+    points = np.random.default_rng(0).uniform(0.2, 0.8, (24, 25, 2)).astype(np.float32)
+    return images, table, points
+
+
+def gan(photographs, **changes):
+    torch.manual_seed(0)
+    r1 = Encoder("resnet10", None)
+    before = {k: v.clone() for k, v in r1.state_dict().items()}
+    g, d, history = train_ptgan(r1, *photographs, replace(GAN, **changes))
+    changed = [k for k, v in r1.state_dict().items() if not torch.equal(v, before[k])]
+    return g, d, history, changed
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_trains_and_says_what_it_minimises(name, photographs) -> None:
+    images, table, _ = photographs
+    encoder, history = train_identities(images, table, recipe(name, SMALL))
+    wanted = {"triplet"} if name == "modern" else set()
+    assert {"loss", "score", "rank1"} | wanted <= set(history.columns)
+    assert isinstance(encoder.neck, torch.nn.BatchNorm1d) == (name == "modern")
+
+
+def test_recipes_change_the_same_settings() -> None:
+    first, second = (set(r) for r in RECIPES.values())
+    assert first == second
+    with pytest.raises(ReIDConfigError, match="no recipe 'best'; choose one of paper"):
+        recipe("best", SMALL)
+
+
+def test_a_neck_learns_with_the_head(photographs) -> None:
+    images, table, _ = photographs
+    config = replace(SMALL, neck=True, optimizer="adamw", lr=0.01)
+    encoder, _ = train_identities(images, table, config)
+    assert not torch.equal(encoder.neck.weight, torch.ones_like(encoder.neck.weight))
+    assert torch.equal(encoder.neck.bias, torch.zeros_like(encoder.neck.bias))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"triplet": 1.0}, "needs several pictures of each identity.*set each"),
+        ({"each": 3}, "batch of 8 does not hold whole identities of 3"),
+        ({"batch": 64}, "a batch of 64 cannot be drawn from 16 items"),
+    ],
+)
+def test_batches_that_cannot_be_are_refused(changes, words, photographs) -> None:
+    images, table, _ = photographs
+    with pytest.raises(ReIDConfigError, match=words):
+        train_identities(images, table, replace(SMALL, **changes))
+
+
+def test_one_image_for_each_identity_makes_neither_triplets_nor_pairs(
+    photographs,
+) -> None:
+    images, table, points = photographs
+    alone = table.assign(pid=np.arange(24))
+    with pytest.raises(ReIDDataError, match="0 identities have two images or more"):
+        train_identities(images, alone, replace(SMALL, each=4, triplet=1.0))
+    with pytest.raises(ReIDDataError, match="has a second image of its person"):
+        gan((images, alone, points))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_diverging_training_stops_with_a_sentence(optimizer, photographs) -> None:
+    images, table, _ = photographs
+    config = replace(SMALL, steps=6, lr=1e30, trunk=1.0, optimizer=optimizer)
+    with pytest.raises(
+        ReIDError, match=r"R2: the loss 'loss' is .* lower the learning"
+    ):
+        train_identities(images, table, config)
+
+
+def test_a_diverging_game_stops_with_a_sentence(photographs) -> None:
+    with pytest.raises(ReIDError, match=r"pt-GAN: the loss '\w+' is"):
+        gan(photographs, steps=8, lr=1e30)
+
+
+def test_a_judge_with_spectral_norm_comes_back_plain(photographs) -> None:
+    d = gan(photographs, spectral=True)[1]
+    assert not any(parametrize.is_parametrized(m) for m in d.modules())
+    assert d.state_dict().keys() == gan(photographs)[1].state_dict().keys()
+    for name, module in d.named_modules():
+        if isinstance(module, torch.nn.Linear) and "identity" in name:
+            largest = torch.linalg.matrix_norm(module.weight.detach(), 2)
+            assert largest < 1.5, name  # power iteration, not yet at its end
+
+
+def test_r1_stays_unless_it_is_to_learn(photographs) -> None:
+    assert gan(photographs)[3] == []
+    assert gan(photographs, finetune_encoder=True)[3]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"initial": "default"},
+        {"real": "source"},
+        {"smooth_labels": False},
+        {"penalty": 5.0},
+        {"average": 0.5},
+        {"accumulate": 2},
+        {"kind": "image"},
+        {"kind": "aligned", "norm": "group"},
+    ],
+    ids=str,
+)
+def test_every_option_changes_what_is_learned(changes, photographs) -> None:
+    usual, other = gan(photographs), gan(photographs, **changes)
+    flat = [
+        torch.cat([p.flatten() for p in g.parameters()]) for g in (usual[0], other[0])
+    ]
+    assert not torch.equal(*flat)
+    assert np.isfinite(other[2].to_numpy()).all()
+    if "penalty" in changes:
+        assert (other[2]["steep"] > 0).all()
