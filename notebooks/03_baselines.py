@@ -202,7 +202,7 @@ pd.concat([extremes[:6], extremes[-6:]]).round(2).to_frame("explained")
 
 # %% [markdown]
 # The colours of shirt and trousers are read well, and how far the trousers
-# reach. The tint of the trousers, rare garments, prints and the body's height
+# reach. The colours of legs and packs, rare garments, prints and the height
 # are hardly read at all: they cover few pixels, turn away with the body, or
 # need a yardstick that the picture does not have.
 
