@@ -53,14 +53,14 @@ def gathered() -> dict:
     return history.to_dict("list")
 
 
-def stage(folder: Path) -> dict:
-    """A whole method at a tiny scale: every stage is made once, by one process."""
+def tiny() -> None:
+    """A profile of its own for the tests below."""
     from dataclasses import replace
 
-    from reidlib import profiles, runs, stages
+    from reidlib import profiles
 
     small = profiles.SMOKE
-    tiny = replace(
+    made = replace(
         small,
         name="tiny",
         population=16,
@@ -73,7 +73,14 @@ def stage(folder: Path) -> dict:
         fusion=replace(small.fusion, steps=2, batch=4, validations=1, held_out=0.3),
         poses=2,
     )  # fmt: skip
-    profiles.PROFILES["tiny"] = tiny
+    profiles.PROFILES["tiny"] = made
+
+
+def stage(folder: Path) -> dict:
+    """A whole method at a tiny scale: every stage is made once, by one process."""
+    from reidlib import runs, stages
+
+    tiny()
     run = runs.begin("tests", root=str(folder), profile="tiny")
     chosen = stages.poses(run)
     found = stages.fusion(run, chosen)[1]
@@ -85,12 +92,43 @@ def stage(folder: Path) -> dict:
     }
 
 
+def notebook(folder: Path, out: Path) -> dict:
+    """What a notebook finds that has its stages made by two processes."""
+    import logging
+
+    from reidlib import launch
+    from reidlib.errors import ReIDError
+
+    tiny()
+    assert processes().num_processes == 1  # a notebook that has looked already
+    inner, failed = launch._make, ""
+
+    def told(*arguments) -> None:
+        inner(*arguments)
+        state = processes()
+        (out / f"worker-{state.process_index}-of-{state.num_processes}").touch()
+
+    launch._make = told
+    launch.train_on(2, root=str(folder), profile="tiny", stage="fusion")
+    try:
+        launch.train_on(2, root=str(folder / "absent"), profile="tiny")
+    except ReIDError as error:
+        failed = str(error)
+    logging.basicConfig(level=logging.INFO, filename=out / "log")
+    found = stage(folder) | {"failed": failed, "log": (out / "log").read_text()}
+    return found | {"workers": sorted(p.name for p in out.glob("worker-*"))}
+
+
 def main() -> None:
     """Run what the command line names, and write what every process found."""
     torch.set_num_threads(1)
     what, out = sys.argv[1], Path(sys.argv[2])
     made = {"gan": gan, "gathered": gathered}
-    found = made[what]() if what in made else stage(Path(sys.argv[3]))
+    if what in made:
+        found = made[what]()
+    else:
+        world = Path(sys.argv[3])
+        found = notebook(world, out) if what == "notebook" else stage(world)
     state = processes()
     text = json.dumps({"processes": state.num_processes, "found": found})
     (out / f"{what}-{state.num_processes}-{state.process_index}.json").write_text(text)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reidlib.errors import ReIDConfigError
+from reidlib.launch import train_on
 from reidlib.training.distributed import everyone, shares
 
 SCRIPT = Path(__file__).with_name("processes.py")
@@ -61,6 +62,34 @@ def test_two_processes_make_every_stage_once_and_agree(tmp_path, world) -> None:
     assert first == second
     assert first["left"] == alone["left"]
     assert not [n for n in first["left"] if n.endswith((".part", ".checkpoint"))]
+
+
+def test_a_notebook_finds_what_its_processes_have_made(tmp_path, world) -> None:
+    launch = launched(2, "stage", tmp_path / "one", str(world))[0]
+    (found,) = launched(1, "notebook", tmp_path / "two", str(world))
+    assert found["workers"] == ["worker-0-of-2", "worker-1-of-2"]
+    assert "ptgan is reused" in found["log"] and "is being made" not in found["log"]
+    assert close(launch, {name: found[name] for name in launch})
+    assert "A process of train_on has failed: ReIDDataError: " in found["failed"]
+    assert "absent does not exist" in found["failed"]
+
+
+def test_processes_that_cannot_be_started_are_refused(monkeypatch) -> None:
+    with pytest.raises(ReIDConfigError, match="no stage 'r3'; choose one of r1, r2"):
+        train_on(2, stage="r3")
+    with pytest.raises(ReIDConfigError, match="0 processes cannot .* give 1 or more"):
+        train_on(0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ReIDConfigError, match="give 1 to 2, one for each GPU"):
+        train_on(3)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(ReIDConfigError, match="restart the notebook and call train_on"):
+        train_on(2)
+
+
+def test_one_process_trains_where_it_is_called(tiny_run) -> None:
+    train_on(1, root=str(tiny_run.data.root), profile="tiny", stage="poses")
+    assert (tiny_run.folder / "poses-body-gmm-2" / "manifest.json").is_file()
 
 
 def test_a_batch_is_divided_equally_or_refused() -> None:
