@@ -9,8 +9,9 @@ import torch
 from reidlib import ablation, stages
 from reidlib.errors import ReIDConfigError
 from reidlib.models import PoseInvariantExtractor
+from reidlib.pose import pose_vector
 from reidlib.runs import Run
-from reidlib.training import to_float
+from reidlib.training import extract_generated, to_float
 
 
 def test_r1_is_called_what_it_is(tiny_run: Run) -> None:
@@ -97,3 +98,27 @@ def test_poses_of_a_data_set_without_keypoints_are_refused(tiny_run: Run) -> Non
 def test_equal_seeds_give_equal_poses(tiny_run: Run) -> None:
     a, b = (stages.poses(tiny_run).network.poses_ for _ in range(2))
     np.testing.assert_array_equal(a, b)
+
+
+def test_an_encoder_that_learned_with_pt_gan_is_the_one_that_looks(
+    tiny_run: Run,
+) -> None:
+    profile = tiny_run.profile
+    config = replace(profile.ptgan, finetune_encoder=True)
+    run = replace(tiny_run, profile=replace(profile, ptgan=config), seed=5)
+    before = stages.r1(run).network.state_dict()
+    drawer = stages.ptgan(run)
+    kept = {k: v for k, v in drawer.stage.tensors.items() if k.startswith("r1.")}
+    after = stages.source_encoder(run).state_dict()
+    assert kept and all(torch.equal(after[k[3:]], v) for k, v in kept.items())
+    changed = [k for k in after if not torch.equal(after[k], before[k])]
+    assert any(k.endswith("conv1.weight") for k in changed)
+    made = stages.generated(run, stages.poses(run))[0]["query"][:1]
+    image, poses = run.images("query")[:1], stages.poses(run).network.poses_
+    vectors, judge = torch.as_tensor(pose_vector(poses)), stages.r2(run).network
+    look = stages.source_encoder(run), stages.r1(run).network
+    mine, frozen = (
+        extract_generated(r, drawer.network, judge, image, vectors) for r in look
+    )
+    torch.testing.assert_close(made, mine, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(made, frozen, atol=1e-4, rtol=1e-4)

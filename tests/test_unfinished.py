@@ -1,9 +1,14 @@
 """Stages that could not be finished: a full disk, a kill, two runs in one folder."""
 
 import errno
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +18,33 @@ from reidlib.errors import ReIDDataError
 from reidlib.manifests import Made
 from reidlib.models import files
 from reidlib.runs import Run
+
+ROOT = Path(__file__).parents[1]
+RACER = """
+import json, logging, sys, time
+from pathlib import Path
+import torch
+from reidlib import runs
+from reidlib.manifests import Made
+
+world, out, name = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+logging.basicConfig(level=logging.INFO)
+run = runs.begin("race", root=world)
+
+def build(_):
+    built = out / f"{name}.built"
+    built.touch()
+    for _ in range(600):  # until the other is about to ask as well
+        time.sleep(0.05)
+        if len(list(out.glob("ready-*"))) == 2:
+            break
+    time.sleep(2)
+    return Made({"x": torch.full((2,), float(len(built.name)))})
+
+(out / f"ready-{name}").touch()
+stage = run.stage("raced", {}, build)
+(out / name).write_text(json.dumps(stage.tensors["x"].tolist()))
+"""
 
 
 def full(*_) -> None:
@@ -99,3 +131,23 @@ def test_an_interrupted_stage_leaves_nothing_that_looks_finished(tiny_run) -> No
     assert leftovers(tiny_run, "stopped") == []
     again = tiny_run.stage("stopped", {}, lambda _: made(1.0))
     assert again.tensors["x"].tolist() == [1.0, 1.0]
+
+
+def test_two_processes_that_make_one_stage_wait_for_each_other(tmp_path, world) -> None:
+    """Started at the same time, on one folder: one builds, the other reuses."""
+    command = [sys.executable, "-c", RACER, str(world), str(tmp_path)]
+    home = {"REIDLIB_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    racers = [
+        subprocess.Popen(
+            [*command, name], env=os.environ | home, stderr=subprocess.PIPE, text=True
+        )
+        for name in ("first", "second")
+    ]
+    said = [racer.communicate(timeout=120)[1] for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0], said
+    (builder,) = [p.name for p in tmp_path.glob("*.built")]
+    found = [json.loads((tmp_path / n).read_text()) for n in ("first", "second")]
+    assert found[0] == found[1] == [float(len(builder))] * 2
+    waiter = said[builder == "first.built"]
+    assert "another run is at work on raced; waiting for it" in waiter
+    assert "raced is reused" in waiter

@@ -10,7 +10,14 @@ from torch.nn.utils import parametrize
 
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.models import Encoder
-from reidlib.training import EncoderConfig, PtGANConfig, recipe, train_ptgan
+from reidlib.training import (
+    EncoderConfig,
+    FusionConfig,
+    PtGANConfig,
+    recipe,
+    train_fusion,
+    train_ptgan,
+)
 from reidlib.training.encoder import RECIPES, train_identities
 
 SMALL = EncoderConfig(
@@ -144,3 +151,33 @@ def test_every_option_changes_what_is_learned(changes, photographs) -> None:
     assert np.isfinite(other[2].to_numpy()).all()
     if "penalty" in changes:
         assert (other[2]["steep"] > 0).all()
+
+
+def test_pairs_fewer_than_a_batch_are_refused(photographs) -> None:
+    with pytest.raises(ReIDConfigError, match="a batch of 64 cannot be drawn from 16"):
+        gan(photographs, batch=64)
+
+
+def test_features_fewer_than_a_batch_are_refused(photographs) -> None:
+    config = FusionConfig(steps=2, batch=64, held_out=0.34, hidden=4)
+    own, drawn = torch.randn(24, 8), torch.randn(24, 2, 8)
+    with pytest.raises(ReIDConfigError, match="a batch of 64 cannot be drawn from 16"):
+        train_fusion(own, drawn, photographs[1], config)
+
+
+def test_a_game_whose_drawings_are_all_alike_is_stopped(photographs) -> None:
+    """With nothing to learn and no feature or pose that gets through, all are grey."""
+    from reidlib.training import ptgan
+
+    inner = ptgan.players
+
+    def deaf(*arguments):
+        g, d = inner(*arguments)
+        torch.nn.init.zeros_(next(g.parameters()))
+        return g, d
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ptgan, "players", deaf)
+        with pytest.raises(ReIDError, match="at step 6: drawings of different people"):
+            gan(photographs, steps=8, validations=4, lr=0.0, alarms=True)
+        gan(photographs, steps=8, validations=4, lr=0.0, alarms=False)
