@@ -70,6 +70,7 @@ def train_on(
 
 def _forked(where: Where, stage: str) -> None:
     PartialState._reset_state()  # what the notebook knew: that it is alone
+    torch.set_num_threads(1)  # those of the notebook are not here, and waited for
     _make(where, stage)
 
 

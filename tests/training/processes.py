@@ -100,7 +100,9 @@ def notebook(folder: Path, out: Path) -> dict:
     from reidlib.errors import ReIDError
 
     tiny()
-    assert processes().num_processes == 1  # a notebook that has looked already
+    assert processes().num_processes == 1  # a notebook that has looked already,
+    torch.set_num_threads(2)  # and has computed with threads that no fork inherits
+    torch.nn.Conv2d(8, 8, 3)(torch.zeros(8, 8, 64, 64)).sum().backward()
     inner, failed = launch._make, ""
 
     def told(*arguments) -> None:
