@@ -135,10 +135,23 @@ Config = TypeVar("Config", EncoderConfig, PtGANConfig, FusionConfig, PoserConfig
 def fitting(config: Config, table: pd.DataFrame, seed: int) -> Config:
     """This configuration, with a batch no larger than what there is to learn from.
 
-    A profile cannot know how many pictures a folder holds.
+    A profile cannot know how many pictures a folder holds. Where a batch holds several
+    pictures of each identity, it is cut to whole identities of two pictures or more.
+
+    Raises:
+        ReIDConfigError: such a batch is wanted, and there are no two such identities.
     """
-    left = int((~validation_split(table["pid"], config.held_out, seed)).sum())
+    pids = table["pid"][~validation_split(table["pid"], config.held_out, seed)]
+    left, each = len(pids), getattr(config, "each", 0)
+    if each:
+        left = each * int((pids.value_counts() > 1).sum())
+        if left < 2 * each:
+            raise ReIDConfigError(
+                f"Batches of {each} pictures of each identity need two training "
+                f"identities with two pictures, and there are {left // each}; give "
+                "more pictures, or train with recipe='paper'."
+            )
     if config.batch <= left:
         return config
-    log.warning("A batch of %d is cut to the %d training pictures.", config.batch, left)
+    log.warning("A batch of %d is cut to %d: there are no more.", config.batch, left)
     return replace(config, batch=left)

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.models import Encoder
+from reidlib.profiles import fitting
 from reidlib.training import (
     EncoderConfig,
     FusionConfig,
@@ -181,3 +182,13 @@ def test_a_game_whose_drawings_are_all_alike_is_stopped(photographs) -> None:
         with pytest.raises(ReIDError, match="at step 6: drawings of different people"):
             gan(photographs, steps=8, validations=4, lr=0.0, alarms=True)
         gan(photographs, steps=8, validations=4, lr=0.0, alarms=False)
+
+
+@pytest.mark.parametrize(("people", "each", "batch"), [(10, 5, 36), (30, 2, 64)])
+def test_a_profiles_batch_is_cut_to_whole_identities(people, each, batch) -> None:
+    table = pd.DataFrame({"pid": np.repeat(np.arange(people), each)})
+    config = replace(SMALL, batch=64, each=4, held_out=0.1)
+    assert fitting(config, table, 0).batch == batch
+    alone = pd.DataFrame({"pid": np.arange(12)})
+    with pytest.raises(ReIDConfigError, match="need two training identities with two"):
+        fitting(config, alone, 0)
