@@ -36,8 +36,8 @@ class Passes:
     def __init__(self, count: int, batch: int, seed: int) -> None:
         if not 1 <= batch <= count:
             raise ReIDConfigError(
-                f"a batch of {batch:,} cannot be drawn from {count:,} items; choose a "
-                "batch between 1 and that number, or give more data."
+                f"a batch of {batch:,} cannot be drawn from {count:,} items; set batch "
+                "(--config.batch) to between 1 and that number, or give more data."
             )
         self.count, self.batch, self.seed = count, batch, seed
 
@@ -86,8 +86,8 @@ class Persons:
         if len(self._people) < persons:
             raise ReIDDataError(
                 f"{len(self._people):,} identities have two images or more, and a step "
-                f"takes {persons:,} of them; lower `persons`, or give more images per "
-                "identity."
+                f"takes {persons:,} of them; lower persons (--config.batch over "
+                "--config.each), or give more images per identity."
             )
         self._counts, self._starts = counts, counts.cumsum(0) - counts
         self._items = labels.argsort(stable=True)  # the images, identity by identity

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
+from typing import Any
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, parse_flag_from_env
 from filelock import FileLock, Timeout
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_gather, all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from reidlib.errors import ReIDConfigError
@@ -66,11 +66,29 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
+class _Total(torch.autograd.Function):
+    """The sum over the processes: of values, and on the way back of gradients."""
+
+    @staticmethod
+    def forward(_: Any, values: Tensor) -> Tensor:
+        total = values.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        # by itself, so that a gradient penalty can go back twice
+        return _Total.apply(gradient)
+
+
 def everyone(values: Tensor) -> Tensor:
     """(b, …) of this process → (B, …) of all, with gradients; as it is for one."""
-    if processes().num_processes == 1:
+    state = processes()
+    if state.num_processes == 1:
         return values
-    return torch.cat(all_gather(values))
+    parts = [torch.zeros_like(values) for _ in range(state.num_processes)]
+    parts[state.process_index] = values
+    return _Total.apply(torch.cat(parts))
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
@@ -130,7 +148,9 @@ def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
     local = x.float()
     n = local.numel() // local.shape[1]
     sums = torch.cat([local.sum(over), local.square().sum(over), local.new_tensor([n])])
-    total, squares, count = all_reduce(sums).tensor_split([x.shape[1], 2 * x.shape[1]])
+    total, squares, count = _Total.apply(sums).tensor_split(
+        [x.shape[1], 2 * x.shape[1]]
+    )
     mean = total / count
     variance = (squares / count - mean.square()).clamp(min=0)
     with torch.no_grad():

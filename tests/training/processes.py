@@ -16,7 +16,7 @@ from reidlib.training.loop import LoopConfig, Task, fit
 
 
 def gan() -> dict:
-    """Losses of a pt-GAN: BatchNorm in both players, smoothed labels, augmentation."""
+    """Losses of a pt-GAN: BatchNorm, smoothed labels, augmentation, a penalty."""
     generator = torch.Generator().manual_seed(3)
     shape = (24, 3, 64, 32)
     images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
@@ -24,7 +24,7 @@ def gan() -> dict:
     points = np.random.default_rng(0).uniform(0.2, 0.8, (24, 25, 2)).astype(np.float32)
     config = PtGANConfig(
         steps=4, batch=8, validations=2, ngf=2, ndf=4, blocks=1, native_aspect=True,
-        norm="batch", held_out=0.34, watch=4, alarms=False,
+        norm="batch", held_out=0.34, watch=4, alarms=False, penalty=1.0,
     )  # fmt: skip
     torch.manual_seed(0)
     r1 = Encoder("resnet10", None)
