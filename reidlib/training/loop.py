@@ -213,7 +213,9 @@ class _Loop:
         self.bar.update()
         every = max(1, config.steps // config.validations)
         looks = step % every == 0 or step == config.steps
-        saves = self.checkpoint is not None and self.checkpoint.due
+        # Only the main process saves, so the clocks of the others run on.
+        mine = self.checkpoint if self.state.is_main_process else None
+        saves = mine is not None and mine.due
         # Reading losses makes a GPU wait, so it is done now and then.
         if looks or saves or self.state.device.type == "cpu" or len(self.fresh) == 50:
             _add(progress, self.fresh, self.name)
@@ -221,8 +223,8 @@ class _Loop:
         with self.meter.paused() if looks or saves else nullcontext():
             if looks:
                 self._look()
-            if self.checkpoint and saves and self.state.is_main_process:
-                save(self.checkpoint, progress, *self.parts)
+            if mine and saves:
+                save(mine, progress, *self.parts)
 
     def finish(self) -> pd.DataFrame:
         """Put the kept weights in, and everything back on the CPU."""

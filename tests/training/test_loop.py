@@ -1,6 +1,7 @@
 """The training loop, on a problem whose answer is known."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch import nn
 
 from reidlib.data.batches import TensorBatches
 from reidlib.errors import ReIDConfigError, ReIDError
+from reidlib.training import loop
+from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.loop import LoopConfig, Task, fit, kept_row
 
 
@@ -198,3 +201,21 @@ def test_bfloat16_trains_where_the_machine_has_it_and_says_so_where_not(caplog) 
     assert float(network.weight.detach()) == pytest.approx(3, abs=0.05)
     assert history.attrs["cost"]["precision"] == ("bf16" if there else "fp32")
     assert ("no bfloat16 instructions" in caplog.text) is not there
+
+
+def test_a_process_that_does_not_save_pauses_for_looks_only(
+    tmp_path, monkeypatch
+) -> None:
+    other = SimpleNamespace(
+        device=torch.device("cpu"), is_main_process=False, process_index=0,
+        num_processes=1, wait_for_everyone=lambda: None,
+    )  # fmt: skip
+    pauses, inner = [], loop.Meter.paused
+    monkeypatch.setattr(loop, "processes", lambda: other)
+    monkeypatch.setattr(loop.Meter, "paused", lambda m: pauses.append(1) or inner(m))
+    task, _, data = line_task()
+    checkpoint = Checkpoint(tmp_path / "c", every=0.0)
+    config = LoopConfig(steps=12, batch=4, validations=2)
+    fit(task, data, config, checkpoint=checkpoint)
+    assert len(pauses) == 2
+    assert not checkpoint.path.exists()
