@@ -99,7 +99,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
     return values
 
 
-def agreed(answer: bool) -> bool:
+def agreed(answer: Any) -> Any:
     """The answer of the main process, for all."""
     return broadcast_object_list([answer])[0]
 

@@ -27,6 +27,7 @@ from reidlib.training.averaging import Average
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.cost import Meter
 from reidlib.training.distributed import (
+    agreed,
     average_gradients,
     mean_over_processes,
     processes,
@@ -257,7 +258,8 @@ class _Loop:
         row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
         _mode(task.networks, training=False)
         with _averaged(self.averages):
-            row |= task.validate()
+            # One decides: elsewhere the last digits may be others.
+            row |= agreed(task.validate())
             better = row["score"] > progress.best
             if better or self.config.keep == "last":
                 progress.best = max(row["score"], progress.best)
