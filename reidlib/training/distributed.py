@@ -18,6 +18,8 @@ from reidlib.errors import ReIDConfigError
 
 log = logging.getLogger(__name__)
 
+WAIT = 5.0  # seconds between two words to the processes that wait for a lock
+
 
 def processes() -> PartialState:
     """The processes of this run: as many as ``accelerate launch`` started, or one.
@@ -107,18 +109,24 @@ def agreed(answer: Any) -> Any:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Keep other runs out while this one, with all its processes, is inside."""
-    state, lock = processes(), FileLock(path)
-    if state.is_main_process:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+    main, lock, wait = processes().is_main_process, FileLock(path), 0.0
+    # Now and then the others are told to wait on: a barrier would time out.
+    while not agreed(main and _taken(lock, wait)):
+        if main and not wait:
             log.info("another run is at work on %s; waiting for it", path.stem[1:])
-            lock.acquire()
-    state.wait_for_everyone()
+        wait = WAIT
     try:
         yield
     finally:
         lock.release()
+
+
+def _taken(lock: FileLock, wait: float) -> bool:
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        return False
+    return True
 
 
 @contextmanager

@@ -56,6 +56,12 @@ def test_two_processes_lose_what_one_does(tmp_path, what) -> None:
     assert close(alone, first), (alone, first)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_wait_for_another_run_however_long(tmp_path, processes) -> None:
+    found = launched(processes, "queue", tmp_path)
+    assert found == [{"waited": True}] * processes
+
+
 def test_two_processes_make_every_stage_once_and_agree(tmp_path, world) -> None:
     (alone,) = launched(1, "stage", tmp_path / "one", str(world))
     first, second = launched(2, "stage", tmp_path / "two", str(world))
