@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from reidlib.data.draws import Draws
 from reidlib.data.sampling import Passes
 from reidlib.data.splits import integer_hash
-from reidlib.errors import ReIDError
+from reidlib.errors import ReIDConfigError, ReIDError
 from reidlib.training.averaging import Average
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.cost import Meter
@@ -66,6 +66,19 @@ class LoopConfig:
     precision: Precision = "fp32"
     compile: bool = False
     accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that leave nothing to do.
+
+        Raises:
+            ReIDConfigError: one of them is below 1.
+        """
+        for name in ("steps", "batch", "validations", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ReIDConfigError(
+                    f"{name} is {getattr(self, name)}; give 1 or more "
+                    f"(--config.{name})."
+                )
 
 
 class Data(Protocol):
@@ -260,9 +273,10 @@ class _Loop:
         with _averaged(self.averages):
             # One decides: elsewhere the last digits may be others.
             row |= agreed(task.validate())
-            better = row["score"] > progress.best
+            # The first is kept whatever it is, also where it is no number.
+            better = row["score"] > progress.best or progress.kept < 0
             if better or self.config.keep == "last":
-                progress.best = max(row["score"], progress.best)
+                progress.best = max(progress.best, row["score"])
                 progress.kept = len(progress.rows)
                 progress.kept_state = {
                     k: copy.deepcopy(n.state_dict()) for k, n in task.networks.items()

@@ -88,6 +88,26 @@ def test_patience_stops_after_so_many_looks_without_a_gain() -> None:
     assert fit(task, data, config)["step"].tolist() == [10, 20, 30, 40]
 
 
+@pytest.mark.parametrize("name", ["steps", "batch", "validations", "accumulate"])
+def test_a_number_that_leaves_nothing_to_do_is_refused_by_its_flag(name) -> None:
+    message = rf"{name} is 0; give 1 or more \(--config\.{name}\)"
+    with pytest.raises(ReIDConfigError, match=message):
+        LoopConfig(**({"steps": 4, "batch": 4} | {name: 0}))
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+@pytest.mark.parametrize(
+    ("scores", "best"), [([math.nan] * 3, 0), ([math.nan, 1.0, 0.5], 1)]
+)
+def test_a_score_that_is_no_number_never_beats_one(scores, best, keep) -> None:
+    task, _, data = line_task()
+    told = iter(scores)
+    task.validate = lambda: {"score": next(told)}
+    config = LoopConfig(steps=6, batch=4, validations=3, keep=keep)
+    history = fit(task, data, config)
+    assert history.attrs["kept"] == (best if keep == "best" else 2)
+
+
 def test_networks_train_in_training_mode_and_are_left_in_evaluation_mode() -> None:
     task, network, data = line_task()
     modes = []
