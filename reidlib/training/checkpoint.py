@@ -127,9 +127,13 @@ def restore_optimizer(
     name: str, optimizer: Optimizer, tensors: Mapping[str, Tensor]
 ) -> None:
     """Put the tensors of ``optimizer_tensors`` back."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in below(name, tensors).items():
         number, _, what = key.partition(".")
+        like = parameters[int(number)]
+        if value.shape == like.shape:  # a fused step needs the parameter's own layout
+            value = torch.empty_like(like, device="cpu").copy_(value)
         state.setdefault(int(number), {})[what] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -40,8 +40,8 @@ def shares(batch: int, parts: int) -> list[slice]:
     if batch % pieces:
         raise ReIDConfigError(
             f"A batch of {batch} cannot be divided equally among "
-            f"{state.num_processes} processes with {parts} micro-batches each; give a "
-            f"batch that is a multiple of {pieces}."
+            f"{state.num_processes} processes with {parts} micro-batches each; set "
+            f"batch (--config.batch) to a multiple of {pieces}."
         )
     size, first = batch // pieces, state.process_index * parts
     return [slice(i * size, (i + 1) * size) for i in range(first, first + parts)]
@@ -71,7 +71,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
-        total = values.clone()
+        total = values.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
 
@@ -99,7 +99,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
     return values
 
 
-def agreed(answer: bool) -> bool:
+def agreed(answer: Any) -> Any:
     """The answer of the main process, for all."""
     return broadcast_object_list([answer])[0]
 

@@ -27,6 +27,7 @@ from reidlib.training.averaging import Average
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.cost import Meter
 from reidlib.training.distributed import (
+    agreed,
     average_gradients,
     mean_over_processes,
     processes,
@@ -142,9 +143,14 @@ def fit(
         ReIDConfigError: a batch larger than the data, or not divisible.
     """
     loop = _Loop(task, data, config, seed, name, sampler, checkpoint)
-    while not loop.done:
-        loop.advance()
-    return loop.finish()
+    try:
+        while not loop.done:
+            loop.advance()
+        return loop.finish()
+    finally:
+        loop.bar.close()
+        if checkpoint:
+            checkpoint.close()
 
 
 class _Loop:
@@ -213,7 +219,8 @@ class _Loop:
         self.bar.update()
         every = max(1, config.steps // config.validations)
         looks = step % every == 0 or step == config.steps
-        saves = self.checkpoint is not None and self.checkpoint.due
+        main = self.state.is_main_process
+        saves = main and self.checkpoint is not None and self.checkpoint.due
         # Reading losses makes a GPU wait, so it is done now and then.
         if looks or saves or self.state.device.type == "cpu" or len(self.fresh) == 50:
             _add(progress, self.fresh, self.name)
@@ -221,14 +228,11 @@ class _Loop:
         with self.meter.paused() if looks or saves else nullcontext():
             if looks:
                 self._look()
-            if self.checkpoint and saves and self.state.is_main_process:
+            if self.checkpoint and saves:
                 save(self.checkpoint, progress, *self.parts)
 
     def finish(self) -> pd.DataFrame:
         """Put the kept weights in, and everything back on the CPU."""
-        self.bar.close()
-        if self.checkpoint:
-            self.checkpoint.close()
         for key, network in self.task.networks.items():
             network.load_state_dict(self.progress.kept_state[key])
         for network in (self.task.networks | self.task.frozen).values():
@@ -255,7 +259,7 @@ class _Loop:
         row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
         _mode(task.networks, training=False)
         with _averaged(self.averages):
-            row |= task.validate()
+            row |= agreed(task.validate())  # or one would stop and the others wait
             better = row["score"] > progress.best
             if better or self.config.keep == "last":
                 progress.best = max(row["score"], progress.best)
@@ -299,7 +303,7 @@ def _add(progress: Progress, made: list[dict[str, Tensor]], name: str) -> None:
             if not math.isfinite(number):
                 raise ReIDError(
                     f"{name}: the loss '{key}' is {number} at step {step}; "
-                    "lower the learning rate or look at the data."
+                    "lower lr (--config.lr) or look at the data."
                 )
             progress.sums[key] = progress.sums.get(key, 0.0) + number
 

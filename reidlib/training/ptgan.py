@@ -14,6 +14,7 @@ from reidlib.data import validation_split
 from reidlib.data.augment import to_network
 from reidlib.data.batches import PairBatches
 from reidlib.data.draws import Draws
+from reidlib.errors import ReIDConfigError
 from reidlib.models import Discriminator, Encoder, PoseGenerator, build_generator
 from reidlib.models.generators import Kind
 from reidlib.models.layers import Norm
@@ -157,7 +158,14 @@ def train_ptgan(
 
     Raises:
         ReIDError: the players have collapsed (``gan_alarm``).
+        ReIDConfigError: a penalty in compiled networks, or a batch that does not fit.
+        ReIDDataError: nobody has a second picture with a whole torso.
     """
+    if config.compile and config.penalty:
+        raise ReIDConfigError(
+            "A gradient penalty needs second derivatives, which compiled networks do "
+            "not have; set penalty (--config.penalty) to 0, or compile to false."
+        )
     size = (int(images.shape[-2]), int(images.shape[-1]))
     held_out = validation_split(table["pid"], config.held_out, seed)
     pids = table["pid"].to_numpy()

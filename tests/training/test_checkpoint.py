@@ -57,12 +57,12 @@ def trained_gan(checkpoint=None, **changes):
     return g.state_dict() | {f"d.{k}": v for k, v in d.state_dict().items()}, history
 
 
-def trained_encoder(checkpoint=None):
+def trained_encoder(checkpoint=None, **changes):
     images, table, _ = photographs()
     config = EncoderConfig(
         steps=6, batch=8, validations=3, arch="resnet10", weights=None,
         input_size=None, held_out=0.34, augmentation="strong", lr=1e-3,
-        optimizer="adamw",
+        optimizer="adamw", **changes,
     )  # fmt: skip
     encoder, history = train_identities(images, table, config, checkpoint=checkpoint)
     return encoder.state_dict(), history
@@ -77,11 +77,12 @@ def same(one, other) -> bool:
     "train",
     [
         trained_encoder,
+        lambda c=None: trained_encoder(c, precision="bf16"),
         trained_gan,
         lambda c=None: trained_gan(c, average=0.9, spectral=True, keep="best"),
         lambda c=None: trained_gan(c, finetune_encoder=True, penalty=1.0),
     ],
-    ids=["encoder", "gan", "averaged gan", "gan with its encoder"],
+    ids=["encoder", "bf16", "gan", "averaged gan", "gan with its encoder"],
 )
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, train, after) -> None:
     path = tmp_path / "run.checkpoint"

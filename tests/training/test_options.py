@@ -104,7 +104,7 @@ def test_a_diverging_training_stops_with_a_sentence(optimizer, photographs) -> N
     images, table, _ = photographs
     config = replace(SMALL, steps=6, lr=1e30, trunk=1.0, optimizer=optimizer)
     with pytest.raises(
-        ReIDError, match=r"R2: the loss 'loss' is .* lower the learning"
+        ReIDError, match=r"R2: the loss 'loss' is .* lower lr"
     ):
         train_identities(images, table, config)
 
@@ -192,3 +192,10 @@ def test_a_profiles_batch_is_cut_to_whole_identities(people, each, batch) -> Non
     alone = pd.DataFrame({"pid": np.arange(12)})
     with pytest.raises(ReIDConfigError, match="need two training identities with two"):
         fitting(config, alone, 0)
+
+
+def test_a_penalty_in_compiled_networks_is_refused(tiny_run) -> None:
+    config = replace(tiny_run.profile.ptgan, compile=True, penalty=1.0)
+    points = tiny_run.data.points(tiny_run.data.train)
+    with pytest.raises(ReIDConfigError, match="penalty .--config.penalty. to 0"):
+        train_ptgan(None, tiny_run.images("train"), tiny_run.data.train, points, config)
