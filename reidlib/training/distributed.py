@@ -107,18 +107,24 @@ def agreed(answer: Any) -> Any:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Keep other runs out while this one, with all its processes, is inside."""
-    state, lock = processes(), FileLock(path)
-    if state.is_main_process:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+    state, lock, waits = processes(), FileLock(path), False
+    # all ask again and again: those that wait silently for the main one are cut off
+    while not agreed(state.is_main_process and _taken(lock, 5 if waits else 0)):
+        if not waits:
             log.info("another run is at work on %s; waiting for it", path.stem[1:])
-            lock.acquire()
-    state.wait_for_everyone()
+        waits = True
     try:
         yield
     finally:
         lock.release()
+
+
+def _taken(lock: FileLock, timeout: float) -> bool:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        return False
+    return True
 
 
 @contextmanager

@@ -213,6 +213,12 @@ def _sampler(
             f"A batch of {config.batch} does not hold whole identities of "
             f"{config.each} pictures; set batch (--config.batch) to a multiple."
         )
+    part = config.batch // config.accumulate
+    if part % config.each or (config.triplet and part < 2 * config.each):
+        raise ReIDConfigError(
+            f"Micro-batches of {part} do not hold two identities of {config.each} "
+            "pictures, so no triplet has a negative; lower --config.accumulate."
+        )
     return Persons(labels.numpy(), config.batch // config.each, config.each, seed)
 
 

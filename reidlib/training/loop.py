@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from reidlib.data.draws import Draws
 from reidlib.data.sampling import Passes
 from reidlib.data.splits import integer_hash
-from reidlib.errors import ReIDError
+from reidlib.errors import ReIDConfigError, ReIDError
 from reidlib.training.averaging import Average
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.cost import Meter
@@ -66,6 +66,14 @@ class LoopConfig:
     precision: Precision = "fp32"
     compile: bool = False
     accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "validations", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ReIDConfigError(
+                    f"{name} is {getattr(self, name)}; set --config.{name} to 1 or "
+                    "more."
+                )
 
 
 class Data(Protocol):

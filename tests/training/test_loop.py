@@ -165,7 +165,7 @@ def test_an_alarm_sees_every_look_and_stops_the_run() -> None:
 
 def test_the_cost_counts_the_operations_of_a_step() -> None:
     torch.manual_seed(0)
-    network = nn.Linear(32, 16, bias=False)
+    network = nn.Linear(3000, 500, bias=False)
 
     def phase(task, batch):
         loss = task.prepared["net"](batch["x"]).square().mean()
@@ -173,16 +173,16 @@ def test_the_cost_counts_the_operations_of_a_step() -> None:
 
     task = Task(
         {"net": network},
-        {"net": torch.optim.SGD(network.parameters(), 0.1)},
+        {"net": torch.optim.SGD(network.parameters(), 1e-6)},
         {"net": phase},
         lambda: {"score": 0.0},
         lambda p: 1.0,
     )
-    data = TensorBatches(x=torch.randn(64, 32))
+    data = TensorBatches(x=torch.randn(64, 3000))
     history = fit(task, data, LoopConfig(steps=20, batch=8, validations=1))
     cost = history.attrs["cost"]
-    # Forward and the gradient of the weights: two products of 2 x 32 x 16 each.
-    assert cost["gflop_per_image"] == round(2 * 2 * 32 * 16 / 1e9, 3)
+    # Forward and the gradient of the weights: two products of 2 x 3000 x 500 each.
+    assert cost["gflop_per_image"] == round(2 * 2 * 3000 * 500 / 1e9, 3) > 0
     assert cost["images_per_s"] > 0 and cost["peak_memory_mb"] > 0
     assert 0 <= cost["flop_utilisation"] <= 1.5
 
@@ -198,3 +198,10 @@ def test_bfloat16_trains_where_the_machine_has_it_and_says_so_where_not(caplog) 
     assert float(network.weight.detach()) == pytest.approx(3, abs=0.05)
     assert history.attrs["cost"]["precision"] == ("bf16" if there else "fp32")
     assert ("no bfloat16 instructions" in caplog.text) is not there
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validations", "accumulate"])
+def test_a_setting_below_one_is_refused_by_its_name(name) -> None:
+    settings = {"steps": 4, "batch": 4, name: 0}
+    with pytest.raises(ReIDConfigError, match=f"{name} is 0; set --config.{name} to 1"):
+        LoopConfig(**settings)
