@@ -19,11 +19,12 @@ from typing import Any
 
 import pandas as pd
 import torch
+from torchvision.utils import save_image
 
 from reidlib import enlarge, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
-from reidlib.quality import quality, rivals, truth
+from reidlib.quality import truth
 from reidlib.retrieval import (
     RetrievalResult,
     as_record,
@@ -33,11 +34,12 @@ from reidlib.retrieval import (
 )
 from reidlib.training import EncoderConfig, PtGANConfig, extract, recipe
 from reidlib.training.encoder import RECIPES
-from reidlib.training.features import serving
+from reidlib.training.loop import LoopConfig
 from reidlib.training.ptgan import code_mode
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SHARES = (0.25, 0.5, 1.0)
+SHOWN = 8  # drawings of each system in a picture
 Row = dict[str, Any]
 # What the scale decides, and the code mode therefore takes over from the profile.
 SCALE = "steps batch validations ngf ndf blocks native_aspect norm lambda_rec lr"
@@ -67,19 +69,23 @@ def changed_losses(config: PtGANConfig) -> dict[str, PtGANConfig]:
         "L1 for L2": {"reconstruction": "l1"},
         "with EMA .999": {"average": 0.999},
         "with spectral norm": {"spectral": True},
+        **_other_precision("in ", config),
     }
     others = {name: replace(free, **change) for name, change in changes.items()}
     return {"paper": config} | others
 
 
-def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]:
+def drawn_rows(
+    run: runs.Run, variants: dict[str, PtGANConfig], sheet: Path | None = None
+) -> Iterator[Row]:
     """Quality of every variant, and of the trivial rivals, on held-out test people.
 
-    A variant that could not be trained has its reason under "stopped".
+    A variant that could not be trained has its reason under "stopped". Some drawings
+    go to the file ``sheet``, of a rendered world only: a line of sources, one of truths
+    and one for each variant.
     """
     clusters = stages.poses(run).network
     exam = truth.asked(run, clusters)
-    judge, r1, r2 = stages.poser(run), stages.r1(run), stages.r2(run)
     systems: dict[str, torch.Tensor] = {}
     facts: dict[str, Row] = {}
     for name, config in variants.items():
@@ -91,41 +97,22 @@ def drawn_rows(run: runs.Run, variants: dict[str, PtGANConfig]) -> Iterator[Row]
             continue
         systems[name] = truth.drawn(run, drawer, exam)
         facts[name] = {"held out": drawer.stage.metrics} | _cost(drawer.stage)
-    learnt = ~validation_split(
-        run.data.train["pid"], run.profile.ptgan.held_out, run.seed
-    )
-    inside, points = torch.as_tensor(learnt), stages.train_points(run)[learnt]
-    with torch.no_grad(), serving(r1.network) as (device, (eye,)):
-        sources = eye(exam.asked.source.to(device)).cpu()
-    others = rivals(
-        exam.asked,
-        run.images("train")[inside],
-        points,
-        clusters.predict(points),
-        sources=sources,
-        features=extract(r1.network, run.images("train"))[inside],
-    )
-
-    @torch.no_grad()
-    def seen(pictures: torch.Tensor) -> torch.Tensor:
-        with serving(r2.network) as (device, (eye,)):
-            return torch.cat([eye(p.to(device)).cpu() for p in pictures.split(256)])
-
-    table = quality(
-        systems | {"photograph": exam.photo} | others,
-        exam.asked,
-        judge=judge.network,
-        extractor=seen,
-        gallery=exam.gallery(r2.network),
-        seed=run.seed,
-    )
+    if sheet and systems and exam.asked.mask is not None:
+        lines = [exam.asked.source, exam.asked.truth, *systems.values()]
+        shown = torch.linspace(0, len(lines[0]) - 1, SHOWN).long()
+        cells = torch.cat([line[shown] for line in lines])
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        looks = {"nrow": SHOWN, "padding": 0, "normalize": True}
+        save_image(cells, sheet, value_range=(-1, 1), **looks)
+    table = truth.judged(run, exam, systems | truth.others(run, clusters, exam))
     for name, numbers in table.iterrows():
         yield {"system": name} | _measured(numbers) | facts.get(str(name), {})
 
 
-def generators(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
+def generators(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
     """Three kinds of G and the code mode."""
-    yield from drawn_rows(run, kinds(run.profile.ptgan))
+    sheet = given.out / f"{run.key}-generators.png"
+    yield from drawn_rows(run, kinds(run.profile.ptgan), sheet)
 
 
 def losses(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
@@ -188,16 +175,22 @@ def _enlarged(run: runs.Run, name: str, each: int) -> tuple[stages.Trained, int]
 def _difference(a: RetrievalResult, b: RetrievalResult, seed: int) -> Row:
     """rank-1 and mAP of a minus b on the same queries."""
     found = {m: paired_bootstrap(a, b, m, seed=seed) for m in ("rank1", "mAP")}
-    return {
-        "difference": {m: c.difference for m, c in found.items()},
+    return {m: c.difference for m, c in found.items()} | {
         "interval": {m: [c.low, c.high] for m, c in found.items()},
         "p_value": {m: c.p_value for m, c in found.items()},
     }
 
 
 def ingredients(config: EncoderConfig) -> dict[str, EncoderConfig]:
-    """The profile's R2, both recipes, and the modern one's ingredients one by one."""
+    """The profile's R2, both recipes, and the modern one's ingredients one by one.
+
+    The ingredients are added to the profile, or to the paper's recipe where the
+    profile's is the modern one.
+    """
     modern = RECIPES["modern"]
+    plain, start = config, "profile"
+    if config == recipe("modern", config):
+        plain, start = recipe("paper", config), "paper"
     parts = {
         "label smoothing": ("label_smoothing",),
         "erasing": ("erasing",),
@@ -207,11 +200,21 @@ def ingredients(config: EncoderConfig) -> dict[str, EncoderConfig]:
         "cosine": ("schedule", "warmup"),
     }
     singles = {
-        f"profile + {name}": replace(config, **{key: modern[key] for key in keys})
+        f"{start} + {name}": replace(plain, **{key: modern[key] for key in keys})
         for name, keys in parts.items()
     }
     whole = {name: recipe(name, config) for name in RECIPES}
-    return {"profile": config} | whole | singles
+    other = {
+        name: replace(config, **change)
+        for name, change in _other_precision("profile in ", config).items()
+    }
+    return {"profile": config} | other | whole | singles
+
+
+def _other_precision(name: str, config: LoopConfig) -> dict[str, dict[str, Any]]:
+    """The one of float32 and bfloat16 that the profile does not compute in."""
+    other = "fp32" if config.precision == "bf16" else "bf16"
+    return {name + other: {"precision": other}}
 
 
 def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
@@ -316,13 +319,15 @@ def main(arguments: list[str] | None = None) -> Path:
     )
     run = scaled(run, given.steps_scale)
     # A rehearsal's numbers are no record.
-    out = given.out or (RESULTS if given.steps_scale == 1 else run.folder / "results")
+    given.out = given.out or (
+        RESULTS if given.steps_scale == 1 else run.folder / "results"
+    )
     rows = []
     for row in COMMANDS[given.command](run, given):
         rows.append(row)
         print(row["system"], _numbers(row.get("test", row)))
     manifest = {"command": given.command, "each": given.each} | run.circumstances()
-    path = out / f"{run.key}-{given.command}.json"
+    path = given.out / f"{run.key}-{given.command}.json"
     manifests.write_json(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path

@@ -35,7 +35,7 @@ def style(*, photographs: bool = False) -> None:
     if photographs and "ipykernel" in sys.modules:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 72})
+        set_matplotlib_formats("jpeg", pil_kwargs={"quality": 60})
     sns.set_theme(context="notebook", style="whitegrid", palette=PALETTE)
     plt.rcParams.update(
         {

@@ -1,7 +1,7 @@
 """Recorded numbers of the book, read for looking at, and written for reading."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +12,55 @@ from reidlib.errors import ReIDDataError
 from reidlib.retrieval import Interval
 
 
-def recorded(path: Path, measures: Sequence[str] = ()) -> pd.DataFrame | None:
-    """The rows of a recorded experiment, or None where it was not run.
+def recorded(
+    path: Path, columns: Mapping[str, str], rows: str | list[str] = "system"
+) -> pd.DataFrame | None:
+    """The rows of an experiment of ``book/experiments.py``, or None if it was not run.
 
     Args:
-        path: JSON {"manifest": {...}, "rows": [{"name": ..., measure: number,
-            measure + "_interval": [low, high]}]}; an object "interval" with the limits
-            of all measures does as well.
-        measures: the columns, in this order, as far as they are recorded; none: all.
+        path: JSON {"manifest": {...}, "rows": [{...}, ...]}. An object's limits stand
+            under its "interval".
+        columns: title → where the number stands in a row: "ssim", or "test/mAP" for
+            the "mAP" of the object "test".
+        rows: what tells the rows apart.
 
     Returns:
-        One row per name; cells are text, "value [low, high]", without limits where
-        none are recorded, and empty where the measure is missing.
+        Text: "value [low, high]", without limits where none are recorded, empty where
+        the number is missing. Where a training broke, a column "stopped" says why.
 
     Raises:
-        ReIDDataError: the file has no rows.
+        ReIDDataError: the file has no rows, or none of them has a wanted number.
     """
     if not path.is_file():
         return None
-    rows = json.loads(path.read_text("utf-8")).get("rows")
-    if not rows:
+    found = json.loads(path.read_text("utf-8")).get("rows")
+    if not found:
         raise ReIDDataError(f"{path.name} has no rows; record the experiment again.")
-    frame = pd.DataFrame({row["name"]: _cells(row) for row in rows}).T
-    found = list(dict.fromkeys(name for row in rows for name in _cells(row)))
-    chosen = [name for name in measures if name in found] if measures else found
-    return frame.reindex(columns=chosen).fillna("")
+    cells = [{title: _cell(row, columns[title]) for title in columns} for row in found]
+    frame = pd.DataFrame(cells)
+    for title in columns:
+        if not frame[title].any():
+            raise ReIDDataError(
+                f"no row of {path.name} has a number at '{columns[title]}'; record the "
+                "experiment again."
+            )
+    if any("stopped" in row for row in found):
+        frame["stopped"] = [row.get("stopped", "") for row in found]
+    names = pd.DataFrame(found)[rows]
+    frame.index = (
+        pd.Index(names) if isinstance(rows, str) else pd.MultiIndex.from_frame(names)
+    )
+    return frame
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str]:
-    limits = {
-        name: row.get(f"{name}_interval", row.get("interval", {}).get(name))
-        for name, value in row.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
-    return {
-        name: str(Interval(row[name], *ends)) if ends else f"{row[name]:.2f}"
-        for name, ends in limits.items()
-    }
+def _cell(row: dict[str, Any], place: str) -> str:
+    *path, name = place.split("/")
+    for key in path:
+        row = row.get(key, {})
+    value, limits = row.get(name), row.get("interval", {}).get(name, [None])
+    if value is None:
+        return ""
+    return f"{value:.2f}" if None in limits else str(Interval(value, *limits))
 
 
 def as_rows(frame: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -237,6 +237,8 @@ def begin(
         _refuse_unknown(chapter, namespace)
     scale = get_profile(profile)
     if scale.deterministic:
+        # its outputs are compared with a CPU's, and not all of a GPU's kernels repeat
+        os.environ.setdefault("ACCELERATE_USE_CPU", "1")
         torch.set_num_threads(1)
         threadpool_limits(1)  # of scikit-learn, which does not ask torch
         torch.use_deterministic_algorithms(True)

@@ -1,7 +1,7 @@
 """The stages of the method, each made once for a run and reused ever after."""
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -37,6 +37,7 @@ from reidlib.training import (
     train_ptgan,
 )
 from reidlib.training.checkpoint import Checkpoint, below
+from reidlib.training.distributed import processes
 from reidlib.training.poser import train_poser
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def r1(run: Run) -> Trained[Encoder]:
     """
     if run.profile.r1 == "imagenet":
         try:
-            config = run.profile.encoder
+            # as it was trained: R2's neck and last stride are not ImageNet's
+            config = replace(run.profile.encoder, neck=False, last_stride=2)
             encoder = config.build()
         except ReIDConfigError as error:
             log.warning("%s R1 is trained on attributes instead.", error)
@@ -340,5 +342,7 @@ def extractor(run: Run) -> PoseInvariantExtractor:
         fused.network,
         torch.as_tensor(chosen.network.poses_),
     )
-    whole.save(run.folder / "extractor.safetensors")
+    if processes().is_main_process:
+        whole.save(run.folder / "extractor.safetensors")
+    processes().wait_for_everyone()
     return whole

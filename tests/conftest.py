@@ -1,10 +1,13 @@
 """A tiny world and a tiny run that several test files share."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # results are those of a CPU
 
 from reidlib import runs
 from reidlib.data.synthetic import write_world

@@ -8,20 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from book import experiments
 from reidlib import enlarge, stages
 from reidlib.errors import ReIDConfigError, ReIDError
 from reidlib.profiles import FULL, SMOKE
-from reidlib.quality import quality
+from reidlib.quality import quality, truth
 from reidlib.runs import Run
 
+MANIFEST = {"dataset", "protocol", "profile", "seed", "data", "code", "versions"}
 RIVALS = {"copied source", "cluster mean", "nearest pose", "nearest pose and look"}
 
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "quality", partial(quality, n_boot=20, groups=4))
+    fast = partial(quality, groups=4)
+    monkeypatch.setattr(
+        truth, "quality", lambda *a, **k: fast(*a, **k | {"n_boot": 20})
+    )
 
 
 def made(command: str, run: Run, out: Path) -> dict:
@@ -29,10 +34,34 @@ def made(command: str, run: Run, out: Path) -> dict:
     return json.loads(experiments.main([*words, "--out", str(out)]).read_text())
 
 
+def names_in(record: dict) -> list[str]:
+    return [row["system"] for row in record["rows"]]
+
+
+@pytest.mark.parametrize("command", experiments.COMMANDS)
+def test_the_book_keeps_a_record_of_all_rows_that_are_made_now(command: str) -> None:
+    path = experiments.RESULTS / f"synthetic-{command}.json"
+    record = json.loads(path.read_text("utf-8"))
+    assert record["manifest"]["command"] == command
+    assert record["manifest"].keys() >= MANIFEST
+    beside = ["photograph", *RIVALS, "truth"]
+    wanted = {
+        "generators": [*experiments.kinds(SMOKE.ptgan), *beside],
+        "losses": [*experiments.changed_losses(SMOKE.ptgan), *beside],
+        "recipes": [*experiments.ingredients(SMOKE.encoder)],
+        "augmentation": ["real", "copies", "drawn"] * len(experiments.SHARES),
+    }
+    assert sorted(names_in(record)) == sorted(wanted[command])
+    for row in record["rows"]:
+        for part in [row, *row.values()]:
+            if isinstance(part, dict) and "interval" in part:
+                check_interval(part)
+
+
 def check_interval(row: dict) -> None:
     """Every interval of a row holds its number, and has one."""
     for name, (low, high) in row["interval"].items():
-        value = row.get("difference", row)[name]
+        value = row[name]
         if value is not None and low is not None:
             assert low <= value + 1e-9 and value <= high + 1e-9, name
 
@@ -55,8 +84,13 @@ def test_every_variant_of_pt_gan_is_measured_beside_the_rivals(
         assert {"ssim", "person ssim", "pck share", "rank1 share", "fid"} <= {*row}
     assert rows["truth"]["ssim"] == pytest.approx(1)
     assert record["manifest"]["command"] == command
-    wanted = {"dataset", "protocol", "profile", "seed", "data", "code", "versions"}
-    assert wanted | {"device", "threads"} <= record["manifest"].keys()
+    sheet = tmp_path / f"{tiny_run.key}-{command}.png"
+    assert sheet.is_file() == (command == "generators")
+    if sheet.is_file():
+        lines = 2 + len(names)
+        size = tiny_run.profile.size[::-1]
+        assert Image.open(sheet).size == (experiments.SHOWN * size[0], lines * size[1])
+    assert MANIFEST | {"device", "threads"} <= record["manifest"].keys()
 
 
 def test_augmentation_compares_equal_numbers_of_pictures(
@@ -101,8 +135,12 @@ def test_recipes_are_judged_on_held_out_people_and_tell_the_test(
     tiny_run: Run, tmp_path: Path
 ) -> None:
     rows = made("recipes", tiny_run, tmp_path)["rows"]
-    assert [row["system"] for row in rows][:3] == ["profile", "paper", "modern"]
-    assert len(rows) == 9
+    assert [row["system"] for row in rows][:3] == [
+        "profile",
+        "profile in bf16",
+        "paper",
+    ]
+    assert len(rows) == len(experiments.ingredients(SMOKE.encoder))
     for row in rows:
         for part in ("held out", "over profile", "test"):
             check_interval(row[part])

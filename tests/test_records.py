@@ -11,8 +11,15 @@ from reidlib.errors import ReIDDataError
 from reidlib.records import as_rows, recorded
 
 ROWS = [
-    {"name": "vector", "ssim": 0.5, "ssim_interval": [0.4, 0.6], "note": "none"},
-    {"name": "image", "ssim": 0.7, "fid": 3, "interval": {"ssim": [0.6, 0.8]}},
+    {
+        "system": "vector",
+        "share": 0.5,
+        "ssim": 0.5,
+        "fid": 3,
+        "interval": {"ssim": [0.4, 0.6], "fid": [None, None]},
+        "test": {"mAP": 0.7, "interval": {"mAP": [0.6, 0.8]}},
+    },
+    {"system": "image", "share": 1, "ssim": None, "interval": {"ssim": [None] * 2}},
 ]
 
 
@@ -24,26 +31,42 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_a_record_is_a_table_of_values_with_their_limits(file: Path):
-    found = recorded(file)
+    found = recorded(file, {"FID": "fid", "SSIM": "ssim", "mAP": "test/mAP"})
     assert found is not None
     assert list(found.index) == ["vector", "image"]
-    assert found.loc["vector", "ssim"] == "0.50 [0.40, 0.60]"
-    assert found.loc["image", "ssim"] == "0.70 [0.60, 0.80]"
-    assert list(found["fid"]) == ["", "3.00"]
+    assert list(found.columns) == ["FID", "SSIM", "mAP"]
+    assert list(found["FID"]) == ["3.00", ""]
+    assert list(found["SSIM"]) == ["0.50 [0.40, 0.60]", ""]
+    assert list(found["mAP"]) == ["0.70 [0.60, 0.80]", ""]
 
 
-def test_columns_come_in_the_order_asked_for_as_far_as_recorded(file: Path):
-    assert list(recorded(file, ["pck", "fid", "ssim"]).columns) == ["fid", "ssim"]
+def test_rows_may_be_told_apart_by_two_things(file: Path):
+    found = recorded(file, {"SSIM": "ssim"}, ["share", "system"])
+    assert found is not None
+    assert found.loc[(0.5, "vector"), "SSIM"] == "0.50 [0.40, 0.60]"
+
+
+def test_a_training_that_broke_says_why(file: Path):
+    broken = [*ROWS, {"system": "aligned", "stopped": "loss is nan"}]
+    file.write_text(json.dumps({"rows": broken}))
+    found = recorded(file, {"SSIM": "ssim"})
+    assert found is not None
+    assert list(found["stopped"]) == ["", "", "loss is nan"]
+
+
+def test_a_number_that_no_row_has_is_refused(file: Path):
+    with pytest.raises(ReIDDataError, match="no row of record.json .* at 'test/pck'"):
+        recorded(file, {"PCK": "test/pck"})
 
 
 def test_what_was_not_recorded_is_none(tmp_path: Path):
-    assert recorded(tmp_path / "nothing.json") is None
+    assert recorded(tmp_path / "nothing.json", {}) is None
 
 
 def test_a_record_without_rows_is_refused(tmp_path: Path):
     (tmp_path / "empty.json").write_text('{"manifest": {}}')
     with pytest.raises(ReIDDataError, match="empty.json has no rows; record"):
-        recorded(tmp_path / "empty.json")
+        recorded(tmp_path / "empty.json", {})
 
 
 def test_a_table_of_qualities_becomes_rows_without_gaps():

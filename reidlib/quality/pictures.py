@@ -70,6 +70,17 @@ def masked_l1(made: Tensor, truth: Tensor, mask: Tensor) -> Tensor:
     return mean_inside((made - truth).abs().mean(1), mask)
 
 
+def edges(made: Tensor, mask: Tensor) -> Tensor:
+    """(P,) strength of edges on the person: stripes, straps and outlines.
+
+    Mean over the mask of the absolute difference of each pixel to those below and to
+    its right.
+    """
+    down, right = made.diff(dim=2).abs().mean(1), made.diff(dim=3).abs().mean(1)
+    steps = F.pad(down, (0, 0, 0, 1)) + F.pad(right, (0, 1))
+    return mean_inside(steps, mask)
+
+
 def pose_mask(points: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
     """Roughly where a person is, from joints alone, after PATN (SPEC.md 9).
 

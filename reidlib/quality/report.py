@@ -128,8 +128,8 @@ def scores(made: Tensor, asked: Asked, judge: Poser | None = None) -> pd.DataFra
     """The numbers that every single picture has.
 
     Returns:
-        (P rows) ssim, l1, person ssim, person l1 and, with a judge, pck; NaN where a
-        picture has none.
+        (P rows) ssim, l1, person ssim, person l1, edges (`pictures.edges`) and, with a
+        judge, pck; NaN where a picture has none.
     """
     mask = asked.person
     whole, field = pictures.ssim_map(made, asked.truth)
@@ -138,6 +138,7 @@ def scores(made: Tensor, asked: Asked, judge: Poser | None = None) -> pd.DataFra
         "l1": pictures.l1(made, asked.truth),
         "person ssim": pictures.mean_inside(field, mask),
         "person l1": pictures.masked_l1(made, asked.truth, mask),
+        "edges": pictures.edges(made, mask),
     }
     frame = pd.DataFrame({k: v.double().cpu().numpy() for k, v in columns.items()})
     if judge is not None:
@@ -170,8 +171,8 @@ def quality(
 
     Returns:
         One row per system; columns (measure, "value" / "low" / "high"). Measures
-        without a number are NaN. "pck share", "rank1 share" and "mAP share" are
-        relative to the truth and to the sources.
+        without a number are NaN. "edges share" and "pck share" are relative to
+        the truth, "rank1 share" and "mAP share" to the sources.
 
     Raises:
         ReIDConfigError: no "truth", or a gallery without extractor.
@@ -191,8 +192,8 @@ def quality(
     for name, made in systems.items():
         single = scores(made, asked, judge)
         found = {str(k): _mean(v, asked.pids, **boot) for k, v in single.items()}
-        if judge is not None:
-            found["pck share"] = share(single["pck"], truth["pck"], asked.pids, **boot)
+        for key in ["edges", "pck"] if judge else ["edges"]:
+            found[f"{key} share"] = share(single[key], truth[key], asked.pids, **boot)
         found |= _colours(made, asked, **boot)
         if extractor is not None and known is not None:
             found |= _seen(extractor(made), known, asked, groups, boot)

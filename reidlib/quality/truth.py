@@ -1,5 +1,6 @@
 """What test people should look like in poses that they were seen in."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from reidlib import stages
 from reidlib.data import validation_split
 from reidlib.errors import ReIDDataError
 from reidlib.pose import PoseClusterer, pose_vector, torso_valid
-from reidlib.quality.report import Asked, Gallery
+from reidlib.quality.report import Asked, Gallery, quality, rivals
 from reidlib.runs import Run
 from reidlib.training import extract, to_float
 from reidlib.training.features import serving
@@ -26,21 +27,25 @@ class Exam:
         photo: (P, 3, H, W) in [-1, 1], the photographs with these poses.
         images: (N, 3, H, W) uint8 of the people who are asked about, and of others.
         table: path, pid and camid of these.
+        points: (N, 25, 2) their poses, NaN where missing.
         rows: (P,) of the sources among them.
+        protocol: by which a gallery of them is searched.
     """
 
     asked: Asked
     photo: Tensor
     images: Tensor
     table: pd.DataFrame
+    points: np.ndarray
     rows: np.ndarray
+    protocol: str
 
     def gallery(self, judge: torch.nn.Module) -> Gallery:
         """Features, by this encoder, of all pictures that are no source."""
         rest = np.setdiff1d(np.arange(len(self.table)), self.rows)
         found = extract(judge, self.images[torch.as_tensor(rest)])
         pids, camids = (self.table[k].to_numpy()[rest] for k in ("pid", "camid"))
-        return Gallery(found, pids, camids)
+        return Gallery(found, pids, camids, self.protocol)
 
 
 def asked(
@@ -91,7 +96,8 @@ def asked(
         mask=person,
         photo=photo,
     )
-    return Exam(whole, photo, images, table.drop(columns="row"), rows)
+    protocol = run.data.protocol
+    return Exam(whole, photo, images, table, points, rows, protocol)
 
 
 def _test_pictures(run: Run) -> tuple[pd.DataFrame, Tensor, np.ndarray]:
@@ -129,3 +135,45 @@ def drawn(run: Run, drawer: stages.Trained, exam: Exam, *, batch: int = 256) -> 
         for source, poses in pairs:
             parts.append(g(g.look(eye, source.to(device)), poses.to(device)).cpu())
     return torch.cat(parts)
+
+
+def others(run: Run, clusters: PoseClusterer, exam: Exam) -> dict[str, Tensor]:
+    """What needs no generator: the photographs, trivial rivals, and the truth.
+
+    Returns:
+        (P, 3, H, W) in [-1, 1] of each: "photograph", and those of `rivals`, made of
+        the pictures that pt-GAN learnt from.
+    """
+    out = validation_split(run.data.train["pid"], run.profile.ptgan.held_out, run.seed)
+    points, r1 = stages.train_points(run)[~out], stages.r1(run)
+    return {"photograph": exam.photo} | rivals(
+        exam.asked,
+        run.images("train")[torch.as_tensor(~out)],
+        points,
+        clusters.predict(points),
+        sources=_seen(r1.network, exam.asked.source),
+        features=stages.features(run, r1, "r1")["train"][torch.as_tensor(~out)],
+    )
+
+
+def judged(
+    run: Run, exam: Exam, systems: Mapping[str, Tensor], *, n_boot: int = 1000
+) -> pd.DataFrame:
+    """The table of `quality`, by the run's own judge of poses and its R2."""
+    r2 = stages.r2(run).network
+    return quality(
+        systems,
+        exam.asked,
+        judge=stages.poser(run).network,
+        extractor=lambda pictures: _seen(r2, pictures),
+        gallery=exam.gallery(r2),
+        n_boot=n_boot,
+        seed=run.seed,
+    )
+
+
+@torch.no_grad()
+def _seen(network: torch.nn.Module, pictures: Tensor) -> Tensor:
+    """(P, D) features of pictures (P, 3, H, W) in [-1, 1]."""
+    with serving(network) as (device, (eye,)):
+        return torch.cat([eye(part.to(device)).cpu() for part in pictures.split(256)])

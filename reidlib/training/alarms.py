@@ -10,15 +10,17 @@ LOOKS = 3  # an alarm needs this many looks in a row
 SAME = 0.02  # drawings differ by less than this share of what photographs do
 CERTAIN = 0.999  # D is right about every cell
 LOST = 8.0  # G's loss when D believes one in 3,000 of its cells
+LOST_SQUARES = 0.95  # the same with squares (LSGAN), whose loss ends near 1
 GUESS = 0.55  # D is right no more often than a coin
 APART = 3.0  # the reconstruction error over the least so far
 
 
-def gan_alarm(rows: list[dict[str, float]]) -> None:
+def gan_alarm(rows: list[dict[str, float]], lost: float = LOST) -> None:
     """Look at the history of a pt-GAN; see ``PtGANConfig.alarms``.
 
     Args:
         rows: of every look so far: d_right, g_adv, rec, by_pose, by_person.
+        lost: G's adversarial loss from which D has won.
 
     Raises:
         ReIDError: the drawings no longer differ, D has won for good, or the
@@ -35,7 +37,7 @@ def gan_alarm(rows: list[dict[str, float]]) -> None:
                 f"{last[-1][what]:.1%} of what photographs do, so G ignores its "
                 "input; lower lr, or give lambda_rec more weight."
             )
-    if all(row["d_right"] >= CERTAIN and row["g_adv"] > LOST for row in last):
+    if all(row["d_right"] >= CERTAIN and row["g_adv"] > lost for row in last):
         raise ReIDError(
             f"pt-GAN at step {step}: D is right about {last[-1]['d_right']:.1%} of its "
             f"cells and G's loss is {last[-1]['g_adv']:.1f}, so G has nothing left to "

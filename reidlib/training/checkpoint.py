@@ -132,9 +132,8 @@ def restore_optimizer(
     for key, value in below(name, tensors).items():
         number, _, what = key.partition(".")
         like = parameters[int(number)]
-        if value.shape == like.shape:
-            # Fused optimisers walk through memory: all must be laid out alike.
-            value = torch.empty_like(like).copy_(value)
+        if value.shape == like.shape:  # a fused step needs the parameter's own layout
+            value = torch.empty_like(like, device="cpu").copy_(value)
         state.setdefault(int(number), {})[what] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

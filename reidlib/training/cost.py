@@ -50,6 +50,8 @@ class Meter:
         self.batch, self.precision, self.state = batch, precision, state
         self.steps, self.seconds, self.flop = 0, 0.0, 0
         self._since: float | None = None
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
 
     @contextmanager
     def counted(self, *, counting: bool = True) -> Iterator[None]:

@@ -18,8 +18,6 @@ from reidlib.errors import ReIDConfigError
 
 log = logging.getLogger(__name__)
 
-WAIT = 5.0  # seconds between two words to the processes that wait for a lock
-
 
 def processes() -> PartialState:
     """The processes of this run: as many as ``accelerate launch`` started, or one.
@@ -42,8 +40,8 @@ def shares(batch: int, parts: int) -> list[slice]:
     if batch % pieces:
         raise ReIDConfigError(
             f"A batch of {batch} cannot be divided equally among "
-            f"{state.num_processes} processes with {parts} micro-batches each; give a "
-            f"batch that is a multiple of {pieces}."
+            f"{state.num_processes} processes with {parts} micro-batches each; set "
+            f"batch (--config.batch) to a multiple of {pieces}."
         )
     size, first = batch // pieces, state.process_index * parts
     return [slice(i * size, (i + 1) * size) for i in range(first, first + parts)]
@@ -73,7 +71,7 @@ class _Total(torch.autograd.Function):
 
     @staticmethod
     def forward(_: Any, values: Tensor) -> Tensor:
-        total = values.clone()
+        total = values.clone(memory_format=torch.contiguous_format)
         distributed.all_reduce(total)
         return total
 
@@ -109,21 +107,21 @@ def agreed(answer: Any) -> Any:
 @contextmanager
 def only_one(path: Path) -> Iterator[None]:
     """Keep other runs out while this one, with all its processes, is inside."""
-    main, lock, wait = processes().is_main_process, FileLock(path), 0.0
-    # Now and then the others are told to wait on: a barrier would time out.
-    while not agreed(main and _taken(lock, wait)):
-        if main and not wait:
+    state, lock, waits = processes(), FileLock(path), False
+    # all ask again and again: those that wait silently for the main one are cut off
+    while not agreed(state.is_main_process and _taken(lock, 5 if waits else 0)):
+        if not waits:
             log.info("another run is at work on %s; waiting for it", path.stem[1:])
-        wait = WAIT
+        waits = True
     try:
         yield
     finally:
         lock.release()
 
 
-def _taken(lock: FileLock, wait: float) -> bool:
+def _taken(lock: FileLock, timeout: float) -> bool:
     try:
-        lock.acquire(timeout=wait)
+        lock.acquire(timeout=timeout)
     except Timeout:
         return False
     return True

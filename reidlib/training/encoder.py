@@ -205,13 +205,19 @@ def _sampler(
         if config.triplet:
             raise ReIDConfigError(
                 "A triplet loss needs several pictures of each identity in a batch; "
-                "set each, for example to 4."
+                "set each (--config.each), for example to 4."
             )
         return Passes(len(labels), config.batch, seed)
     if config.batch % config.each:
         raise ReIDConfigError(
             f"A batch of {config.batch} does not hold whole identities of "
-            f"{config.each} pictures; give a multiple."
+            f"{config.each} pictures; set batch (--config.batch) to a multiple."
+        )
+    part = config.batch // config.accumulate
+    if part % config.each or (config.triplet and part < 2 * config.each):
+        raise ReIDConfigError(
+            f"Micro-batches of {part} do not hold two identities of {config.each} "
+            "pictures, so no triplet has a negative; lower --config.accumulate."
         )
     return Persons(labels.numpy(), config.batch // config.each, config.each, seed)
 
@@ -244,7 +250,8 @@ def train_attributes(
     @torch.no_grad()
     def validate() -> dict[str, float]:
         device = next(encoder.parameters()).device
-        logits = encoder.predict(to_float(images[outside].to(device)))
+        parts = (to_float(p.to(device)) for p in images[outside].split(1024))
+        logits = torch.cat([encoder.predict(part) for part in parts])
         truth = targets[outside].to(device)
         loss = F.binary_cross_entropy_with_logits(logits, truth)
         residual = (logits.sigmoid() - truth).square().sum()

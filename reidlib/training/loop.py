@@ -68,16 +68,11 @@ class LoopConfig:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse numbers that leave nothing to do.
-
-        Raises:
-            ReIDConfigError: one of them is below 1.
-        """
         for name in ("steps", "batch", "validations", "accumulate"):
             if getattr(self, name) < 1:
                 raise ReIDConfigError(
-                    f"{name} is {getattr(self, name)}; give 1 or more "
-                    f"(--config.{name})."
+                    f"{name} is {getattr(self, name)}; set --config.{name} to 1 or "
+                    "more."
                 )
 
 
@@ -156,9 +151,14 @@ def fit(
         ReIDConfigError: a batch larger than the data, or not divisible.
     """
     loop = _Loop(task, data, config, seed, name, sampler, checkpoint)
-    while not loop.done:
-        loop.advance()
-    return loop.finish()
+    try:
+        while not loop.done:
+            loop.advance()
+        return loop.finish()
+    finally:
+        loop.bar.close()
+        if checkpoint:
+            checkpoint.close()
 
 
 class _Loop:
@@ -227,9 +227,8 @@ class _Loop:
         self.bar.update()
         every = max(1, config.steps // config.validations)
         looks = step % every == 0 or step == config.steps
-        # Only the main process saves, so the clocks of the others run on.
-        mine = self.checkpoint if self.state.is_main_process else None
-        saves = mine is not None and mine.due
+        main = self.state.is_main_process
+        saves = main and self.checkpoint is not None and self.checkpoint.due
         # Reading losses makes a GPU wait, so it is done now and then.
         if looks or saves or self.state.device.type == "cpu" or len(self.fresh) == 50:
             _add(progress, self.fresh, self.name)
@@ -237,14 +236,11 @@ class _Loop:
         with self.meter.paused() if looks or saves else nullcontext():
             if looks:
                 self._look()
-            if mine and saves:
-                save(mine, progress, *self.parts)
+            if self.checkpoint and saves:
+                save(self.checkpoint, progress, *self.parts)
 
     def finish(self) -> pd.DataFrame:
         """Put the kept weights in, and everything back on the CPU."""
-        self.bar.close()
-        if self.checkpoint:
-            self.checkpoint.close()
         for key, network in self.task.networks.items():
             network.load_state_dict(self.progress.kept_state[key])
         for network in (self.task.networks | self.task.frozen).values():
@@ -271,8 +267,7 @@ class _Loop:
         row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
         _mode(task.networks, training=False)
         with _averaged(self.averages):
-            # One decides: elsewhere the last digits may be others.
-            row |= agreed(task.validate())
+            row |= agreed(task.validate())  # or one would stop and the others wait
             # The first is kept whatever it is, also where it is no number.
             better = row["score"] > progress.best or progress.kept < 0
             if better or self.config.keep == "last":
@@ -317,7 +312,7 @@ def _add(progress: Progress, made: list[dict[str, Tensor]], name: str) -> None:
             if not math.isfinite(number):
                 raise ReIDError(
                     f"{name}: the loss '{key}' is {number} at step {step}; "
-                    "lower the learning rate or look at the data."
+                    "lower lr (--config.lr) or look at the data."
                 )
             progress.sums[key] = progress.sums.get(key, 0.0) + number
 

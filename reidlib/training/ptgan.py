@@ -1,6 +1,7 @@
 """Training pt-GAN: eq. 3-6 of the paper."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,10 +15,11 @@ from reidlib.data import validation_split
 from reidlib.data.augment import to_network
 from reidlib.data.batches import PairBatches
 from reidlib.data.draws import Draws
+from reidlib.errors import ReIDConfigError
 from reidlib.models import Discriminator, Encoder, PoseGenerator, build_generator
 from reidlib.models.generators import Kind
 from reidlib.models.layers import Norm
-from reidlib.training.alarms import gan_alarm
+from reidlib.training.alarms import LOST, LOST_SQUARES, gan_alarm
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.loop import Batch, LoopConfig, Phase, Task, fit
 from reidlib.training.losses import (
@@ -157,7 +159,14 @@ def train_ptgan(
 
     Raises:
         ReIDError: the players have collapsed (``gan_alarm``).
+        ReIDConfigError: a penalty in compiled networks, or a batch that does not fit.
+        ReIDDataError: nobody has a second picture with a whole torso.
     """
+    if config.compile and config.penalty:
+        raise ReIDConfigError(
+            "A gradient penalty needs second derivatives, which compiled networks do "
+            "not have; set penalty (--config.penalty) to 0, or compile to false."
+        )
     size = (int(images.shape[-2]), int(images.shape[-1]))
     held_out = validation_split(table["pid"], config.held_out, seed)
     pids = table["pid"].to_numpy()
@@ -205,6 +214,7 @@ def gan_task(
     """The game of eq. 3-6 for the loop: D moves, then G."""
     networks: dict[str, nn.Module] = {"g": g, "d": d}
     learns = {"g": list(g.parameters()), "d": list(d.parameters())}
+    lost = LOST_SQUARES if config.adversarial == "lsgan" else LOST
     if config.finetune_encoder:
         networks["r1"] = r1
         learns["g"] += list(r1.trunk.parameters())
@@ -219,7 +229,7 @@ def gan_task(
         constant_then_linear,
         frozen={} if config.finetune_encoder else {"r1": r1},
         average={"g": config.average} if config.average else {},
-        alarm=gan_alarm if config.alarms else None,
+        alarm=partial(gan_alarm, lost=lost) if config.alarms else None,
     )
 
 

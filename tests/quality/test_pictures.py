@@ -83,6 +83,22 @@ def test_the_masked_error_is_the_mean_over_the_persons_pixels():
     assert found.tolist() == pytest.approx(wanted)
 
 
+def test_edges_are_the_steps_to_the_pixels_below_and_beside():
+    made = noise(2, 3, 5, 4)
+    mask = noise(2, 5, 4, seed=1) > -0.5
+    wanted = []
+    for picture, person in zip(made, mask, strict=True):
+        steps = []
+        for y, x in person.nonzero().tolist():
+            down = picture[:, y + 1, x] if y < 4 else picture[:, y, x]
+            right = picture[:, y, x + 1] if x < 3 else picture[:, y, x]
+            both = (down - picture[:, y, x]).abs() + (right - picture[:, y, x]).abs()
+            steps.append(float(both.mean()))
+        wanted.append(np.mean(steps))
+    assert pictures.edges(made, mask).tolist() == pytest.approx(wanted, abs=1e-5)
+    assert pictures.edges(torch.ones(2, 3, 5, 4), mask).tolist() == [0, 0]
+
+
 def test_an_empty_mask_gives_no_number():
     made, truth = noise(2, 3, 16, 16), noise(2, 3, 16, 16, seed=1)
     mask = torch.zeros(2, 16, 16)

@@ -23,6 +23,7 @@ def test_a_source_is_the_persons_own_picture_from_another_camera(tiny_run, exam)
     assert table["camid"].to_numpy()[exam.rows].tolist() == asked.camids.tolist()
     assert torch.equal(asked.source, to_float(exam.images[exam.rows.tolist()]))
     assert torso_valid(asked.points).all()
+    assert exam.points.shape == (len(table), 25, 2)
     for pid in np.unique(asked.pids):  # one source each
         assert len(np.unique(exam.rows[asked.pids == pid])) == 1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reidlib.errors import ReIDError
-from reidlib.training.alarms import LOOKS, gan_alarm
+from reidlib.training.alarms import LOOKS, LOST_SQUARES, gan_alarm
 
 WELL = {
     "step": 300.0,
@@ -44,3 +44,10 @@ def test_a_judge_that_wins_fairly_or_a_loss_that_is_high_alone_is_no_alarm() -> 
 def test_a_judge_that_only_guesses_is_told_in_the_log(caplog) -> None:
     gan_alarm([WELL | {"d_right": 0.5}] * LOOKS)
     assert "D only guesses (50 % right)" in caplog.text
+
+
+def test_a_judge_of_squares_has_won_when_its_loss_is_near_one() -> None:
+    ill = WELL | {"d_right": 1.0, "g_adv": 0.98}
+    gan_alarm([ill] * LOOKS)
+    with pytest.raises(ReIDError, match="nothing left"):
+        gan_alarm([ill] * LOOKS, lost=LOST_SQUARES)

@@ -77,16 +77,13 @@ def same(one, other) -> bool:
     "train",
     [
         trained_encoder,
+        lambda c=None: trained_encoder(c, precision="bf16"),
         trained_gan,
         lambda c=None: trained_gan(c, average=0.9, spectral=True, keep="best"),
         lambda c=None: trained_gan(c, finetune_encoder=True, penalty=1.0),
-        lambda c=None: trained_encoder(c, precision="bf16"),
         lambda c=None: trained_gan(c, norm="batch", average=0.9, precision="bf16"),
     ],
-    ids=[
-        "encoder", "gan", "averaged gan", "gan with its encoder", "bf16 encoder",
-        "bf16 gan",
-    ],
+    ids=["encoder", "bf16", "gan", "averaged gan", "gan with its encoder", "bf16 gan"],
 )
 def test_a_killed_run_goes_on_to_the_same_bits(tmp_path, train, after) -> None:
     path = tmp_path / "run.checkpoint"

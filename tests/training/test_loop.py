@@ -88,13 +88,6 @@ def test_patience_stops_after_so_many_looks_without_a_gain() -> None:
     assert fit(task, data, config)["step"].tolist() == [10, 20, 30, 40]
 
 
-@pytest.mark.parametrize("name", ["steps", "batch", "validations", "accumulate"])
-def test_a_number_that_leaves_nothing_to_do_is_refused_by_its_flag(name) -> None:
-    message = rf"{name} is 0; give 1 or more \(--config\.{name}\)"
-    with pytest.raises(ReIDConfigError, match=message):
-        LoopConfig(**({"steps": 4, "batch": 4} | {name: 0}))
-
-
 @pytest.mark.parametrize("keep", ["best", "last"])
 @pytest.mark.parametrize(
     ("scores", "best"), [([math.nan] * 3, 0), ([math.nan, 1.0, 0.5], 1)]
@@ -188,7 +181,7 @@ def test_an_alarm_sees_every_look_and_stops_the_run() -> None:
 
 def test_the_cost_counts_the_operations_of_a_step() -> None:
     torch.manual_seed(0)
-    network = nn.Linear(32, 16, bias=False)
+    network = nn.Linear(3000, 500, bias=False)
 
     def phase(task, batch):
         loss = task.prepared["net"](batch["x"]).square().mean()
@@ -196,16 +189,16 @@ def test_the_cost_counts_the_operations_of_a_step() -> None:
 
     task = Task(
         {"net": network},
-        {"net": torch.optim.SGD(network.parameters(), 0.1)},
+        {"net": torch.optim.SGD(network.parameters(), 1e-6)},
         {"net": phase},
         lambda: {"score": 0.0},
         lambda p: 1.0,
     )
-    data = TensorBatches(x=torch.randn(64, 32))
+    data = TensorBatches(x=torch.randn(64, 3000))
     history = fit(task, data, LoopConfig(steps=20, batch=8, validations=1))
     cost = history.attrs["cost"]
-    # Forward and the gradient of the weights: two products of 2 x 32 x 16 each.
-    assert cost["gflop_per_image"] == round(2 * 2 * 32 * 16 / 1e9, 3)
+    # Forward and the gradient of the weights: two products of 2 x 3000 x 500 each.
+    assert cost["gflop_per_image"] == round(2 * 2 * 3000 * 500 / 1e9, 3) > 0
     assert cost["images_per_s"] > 0 and cost["peak_memory_mb"] > 0
     assert 0 <= cost["flop_utilisation"] <= 1.5
 
@@ -239,3 +232,10 @@ def test_a_process_that_does_not_save_pauses_for_looks_only(
     fit(task, data, config, checkpoint=checkpoint)
     assert len(pauses) == 2
     assert not checkpoint.path.exists()
+
+
+@pytest.mark.parametrize("name", ["steps", "batch", "validations", "accumulate"])
+def test_a_setting_below_one_is_refused_by_its_name(name) -> None:
+    settings = {"steps": 4, "batch": 4, name: 0}
+    with pytest.raises(ReIDConfigError, match=f"{name} is 0; set --config.{name} to 1"):
+        LoopConfig(**settings)

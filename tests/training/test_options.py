@@ -80,6 +80,10 @@ def test_a_neck_learns_with_the_head(photographs) -> None:
         ({"triplet": 1.0}, "needs several pictures of each identity.*set each"),
         ({"each": 3}, "batch of 8 does not hold whole identities of 3"),
         ({"batch": 64}, "a batch of 64 cannot be drawn from 16 items"),
+        (
+            {"each": 4, "triplet": 1.0, "accumulate": 2},
+            "of 4 do not hold two identities of 4.*--config.accumulate",
+        ),
     ],
 )
 def test_batches_that_cannot_be_are_refused(changes, words, photographs) -> None:
@@ -103,9 +107,7 @@ def test_one_image_for_each_identity_makes_neither_triplets_nor_pairs(
 def test_a_diverging_training_stops_with_a_sentence(optimizer, photographs) -> None:
     images, table, _ = photographs
     config = replace(SMALL, steps=6, lr=1e30, trunk=1.0, optimizer=optimizer)
-    with pytest.raises(
-        ReIDError, match=r"R2: the loss 'loss' is .* lower the learning"
-    ):
+    with pytest.raises(ReIDError, match=r"R2: the loss 'loss' is .* lower lr"):
         train_identities(images, table, config)
 
 
@@ -192,3 +194,10 @@ def test_a_profiles_batch_is_cut_to_whole_identities(people, each, batch) -> Non
     alone = pd.DataFrame({"pid": np.arange(12)})
     with pytest.raises(ReIDConfigError, match="need two training identities with two"):
         fitting(config, alone, 0)
+
+
+def test_a_penalty_in_compiled_networks_is_refused(tiny_run) -> None:
+    config = replace(tiny_run.profile.ptgan, compile=True, penalty=1.0)
+    points = tiny_run.data.points(tiny_run.data.train)
+    with pytest.raises(ReIDConfigError, match="penalty .--config.penalty. to 0"):
+        train_ptgan(None, tiny_run.images("train"), tiny_run.data.train, points, config)
