@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
@@ -78,7 +78,9 @@ def poser_loss(found: Found, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]
 
     The cross-entropy of the heat-map with a Gaussian of one cell around the joint,
     10 times the absolute error of its place, and the binary cross-entropy of
-    visibility. Missing joints count in the last only.
+    visibility. Missing joints count in the last only. Of several processes that train
+    together, each divides by the mean of their numbers of joints, so that the mean of
+    their losses is the loss of the whole batch.
 
     Args:
         found: of `Poser`.
@@ -92,7 +94,7 @@ def poser_loss(found: Found, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]
     height, width = found.heat.shape[-2:]
     rows = _bump(known[..., 1], height)
     target = rows[..., :, None] * _bump(known[..., 0], width)[..., None, :]
-    count = seen.sum().clamp(min=1)
+    count = _count(seen)
     heat = -(target * found.heat).sum((-2, -1))
     place = (found.points - known).abs().sum(-1)
     losses = {
@@ -101,6 +103,15 @@ def poser_loss(found: Found, points: Tensor) -> tuple[Tensor, dict[str, Tensor]]
         "visible": F.binary_cross_entropy_with_logits(found.visible, seen.float()),
     }
     return losses["heat"] + 10 * losses["place"] + losses["visible"], losses
+
+
+def _count(seen: Tensor) -> Tensor:
+    """How many joints are known: here, or on average in one of several processes."""
+    count = seen.sum()
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return count.clamp(min=1)
+    distributed.all_reduce(count)
+    return count.clamp(min=1) / distributed.get_world_size()
 
 
 def _bump(centre: Tensor, cells: int) -> Tensor:

@@ -18,6 +18,7 @@ from reidlib.models import Encoder
 from reidlib.training import PtGANConfig, train_ptgan
 from reidlib.training.distributed import everyone, only_one, processes
 from reidlib.training.loop import LoopConfig, Task, fit
+from reidlib.training.poser import PoserConfig, train_poser
 
 
 def gan() -> dict:
@@ -57,6 +58,19 @@ def gathered() -> dict:
     )
     history = fit(task, data, LoopConfig(steps=6, batch=8, validations=3))
     return history.to_dict("list")
+
+
+def judge() -> dict:
+    """Losses of the judge of poses, where some pictures have few joints."""
+    generator = torch.Generator().manual_seed(3)
+    shape = (24, 3, 64, 32)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    random = np.random.default_rng(0)
+    points = random.uniform(0.2, 0.8, (24, 25, 2)).astype(np.float32)
+    points[random.random((24, 25)) < random.random((24, 1)) ** 0.2] = np.nan
+    config = PoserConfig(steps=4, batch=4, validations=4, width=8, held_out=0.34)
+    pids = np.repeat(np.arange(6), 4)
+    return train_poser(images, points, pids, config)[1].to_dict("list")
 
 
 def queue(out: Path) -> dict:
@@ -144,7 +158,7 @@ def main() -> None:
     """Run what the command line names, and write what every process found."""
     torch.set_num_threads(1)
     what, out = sys.argv[1], Path(sys.argv[2])
-    made = {"gan": gan, "gathered": gathered}
+    made = {"gan": gan, "gathered": gathered, "judge": judge}
     if what in made:
         found = made[what]()
     elif what == "queue":

@@ -48,7 +48,7 @@ def close(one, other) -> bool:
     return one == other if isinstance(one, str) else one == pytest.approx(other, 2e-3)
 
 
-@pytest.mark.parametrize("what", ["gan", "gathered"])
+@pytest.mark.parametrize("what", ["gan", "gathered", "judge"])
 def test_two_processes_lose_what_one_does(tmp_path, what) -> None:
     (alone,) = launched(1, what, tmp_path / "one")
     first, second = launched(2, what, tmp_path / "two")
