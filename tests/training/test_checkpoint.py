@@ -1,6 +1,7 @@
 """A run that is killed goes on to the result that it would have had."""
 
 import errno
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -149,10 +150,21 @@ def test_a_checkpoint_is_written_beside_and_renamed(tmp_path, monkeypatch) -> No
     checkpoint = Checkpoint(path, "k")
     checkpoint.save({"a": torch.ones(3)}, {"step": 1})
     checkpoint.close()
+    whole, seen = path.read_bytes(), []
+
+    def fails_half_way(tensors, target, metadata):
+        Path(target).write_bytes(whole[: len(whole) // 2])
+        seen.append(path.read_bytes())
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("reidlib.models.files.save_file", fails_half_way)
+    checkpoint.save({"a": torch.zeros(3)}, {"step": 2})
+    checkpoint.close()
+    assert seen == [whole] and path.read_bytes() == whole
     tensors, note = Checkpoint(path, "k").load()
     assert note == {"step": 1} and tensors["a"].tolist() == [1, 1, 1]
     checkpoint.discard()
-    assert not path.exists()
+    assert not path.exists() and not list(tmp_path.iterdir())
 
 
 def test_what_is_saved_is_the_moment_of_the_call(tmp_path, monkeypatch) -> None:

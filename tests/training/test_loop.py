@@ -179,6 +179,36 @@ def test_an_alarm_sees_every_look_and_stops_the_run() -> None:
         fit(task, data, LoopConfig(steps=8, batch=4, validations=4))
 
 
+@pytest.mark.parametrize("error", [ReIDError, KeyboardInterrupt])
+def test_a_run_that_is_stopped_closes_its_bar_and_its_checkpoint(
+    error, tmp_path, monkeypatch
+) -> None:
+    closed = []
+
+    class Bar(loop.tqdm):
+        def close(self) -> None:
+            closed.append("bar")
+            super().close()
+
+    class Kept(Checkpoint):
+        def close(self) -> None:
+            super().close()
+            closed.append("checkpoint")
+
+    def alarm(rows):
+        raise error
+
+    monkeypatch.setattr(loop, "tqdm", Bar)
+    task, _, data = line_task()
+    task.alarm = alarm
+    config = LoopConfig(steps=8, batch=4, validations=4)
+    checkpoint = Kept(tmp_path / "c", every=0.0)
+    with pytest.raises(error):
+        fit(task, data, config, checkpoint=checkpoint)
+    assert {"bar", "checkpoint"} <= set(closed)
+    assert Checkpoint(tmp_path / "c").load()[1]["step"] == 1  # before the alarm
+
+
 def test_the_cost_counts_the_operations_of_a_step() -> None:
     torch.manual_seed(0)
     network = nn.Linear(3000, 500, bias=False)
