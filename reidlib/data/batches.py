@@ -41,10 +41,9 @@ class TensorBatches:
 
     def batch(self, items: Tensor, draws: Draws) -> dict[str, Tensor]:
         """Rows ``items`` (b,) of every tensor."""
-        found = {}
-        for name, tensor in self.tensors.items():
-            found[name] = tensor[items.to(tensor.device)]
-        return found
+        device = next(iter(self.tensors.values())).device
+        rows = items.to(device, non_blocking=True)
+        return {name: tensor[rows] for name, tensor in self.tensors.items()}
 
 
 class ImageBatches(TensorBatches):
@@ -163,7 +162,7 @@ class PairBatches(TensorBatches):
             target in image units with 0 where missing, labels (b,).
         """
         sources = torch.as_tensor(self.sources)[items]
-        targets = self.partners(items, draws.uniform().cpu())
+        targets = self.partners(items, draws.uniform(device="cpu"))
         source, target = (
             super(PairBatches, self).batch(i, draws) for i in (sources, targets)
         )

@@ -54,12 +54,24 @@ class Draws:
         """Number of items computed here."""
         return len(range(self.batch)[self.rows])
 
-    def uniform(self, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    def uniform(
+        self,
+        *shape: int,
+        low: float = 0.0,
+        high: float = 1.0,
+        device: str | torch.device | None = None,
+    ) -> Tensor:
         """Numbers of each item, independent and uniform in [low, high).
+
+        Args:
+            shape: of one item's numbers.
+            low, high: their range.
+            device: where they are wanted, if elsewhere than the others.
 
         Returns:
             (b, *shape) float32 on the device, b = the number of items computed here.
         """
         numbers = self._generator.random((self.batch, *shape), dtype=np.float32)
-        ours = torch.from_numpy(numbers[self.rows]).to(self.device, non_blocking=True)
+        where = self.device if device is None else device
+        ours = torch.from_numpy(numbers[self.rows]).to(where, non_blocking=True)
         return low + (high - low) * ours

@@ -11,7 +11,6 @@ from reidlib.models.encoder import Encoder
 from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.models.fusion import FusionNet
 from reidlib.models.generators import PoseGenerator, build_generator
-from reidlib.pose import pose_vector
 
 FORMAT = "reidlib.PoseInvariantExtractor/1"
 
@@ -45,8 +44,9 @@ class PoseInvariantExtractor(nn.Module):
 
     def generate(self, images: Tensor) -> Tensor:
         """Redraw every picture in the K poses: (B, 3, H, W) → (B, K, 3, H, W)."""
-        vectors = torch.as_tensor(pose_vector(self.poses.cpu().numpy()))
-        return redraw(self.r1, self.generator, images, vectors.to(images.device))
+        # `pose_vector` without the way to the CPU, for which a GPU would wait
+        vectors = self.poses.nan_to_num().flatten(1).to(images.device)
+        return redraw(self.r1, self.generator, images, vectors)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) of the input and (B, K, D) of the generated pictures."""

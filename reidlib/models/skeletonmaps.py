@@ -4,6 +4,8 @@ Both are drawn on the device of the poses, a whole batch at once; poses are inpu
 so nothing here carries a gradient.
 """
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -76,10 +78,10 @@ def skeleton_image(poses: Tensor, size: tuple[int, int]) -> Tensor:
         (B, 3, height, width) in [-1, 1], the background -1.
     """
     points, seen = joints_of(poses)
-    pixels = points * points.new_tensor([size[1], size[0]])
-    limbs = torch.tensor(BODY.limbs, device=poses.device)
-    start, end = (pixels[:, limbs[:, i], :, None, None] for i in (0, 1))
-    there = (seen[:, limbs[:, 0]] & seen[:, limbs[:, 1]])[..., None, None]
+    pixels = torch.stack([points[..., 0] * size[1], points[..., 1] * size[0]], -1)
+    (first, last), sides = _limbs(poses.device)
+    start, end = (pixels[:, joints, :, None, None] for joints in (first, last))
+    there = (seen[:, first] & seen[:, last])[..., None, None]
     x = _centres(size[1], poses) - start[:, :, 0]  # (B, 24, 1, W)
     y = _centres(size[0], poses)[:, None] - start[:, :, 1]  # (B, 24, H, 1)
     dx, dy = (end - start).unbind(2)  # (B, 24, 1, 1)
@@ -87,10 +89,7 @@ def skeleton_image(poses: Tensor, size: tuple[int, int]) -> Tensor:
     t = ((x * dx + y * dy) / (dx**2 + dy**2).clamp_min(1e-6)).clamp(0, 1)
     distance = ((x - t * dx) ** 2 + (y - t * dy) ** 2).sqrt()
     ink = (LIMB * size[0] / 2 + 0.5 - distance).clamp(0, 1) * there
-    parts = [
-        ink[:, [i for i, s in enumerate(BODY.sides) if s == side]] for side in SIDES
-    ]
-    return torch.stack([part.amax(1) for part in parts], 1) * 2 - 1
+    return torch.stack([ink[:, side].amax(1) for side in sides], 1) * 2 - 1
 
 
 @torch.no_grad()
@@ -113,6 +112,17 @@ def positions(size: tuple[int, int], like: Tensor) -> Tensor:
         for wave in (torch.sin, torch.cos):
             waves += [wave(x).expand(size), wave(y)[:, None].expand(size)]
     return torch.stack(waves)[None]
+
+
+@lru_cache
+def _limbs(device: torch.device) -> tuple[Tensor, list[Tensor]]:
+    """(2, 24) joints at the ends of the limbs, and the limbs of each side.
+
+    Made once for a device: it would have to wait whenever they are sent to it.
+    """
+    sides = [[i for i, s in enumerate(BODY.sides) if s == side] for side in SIDES]
+    ends = torch.tensor(BODY.limbs, device=device).T.contiguous()
+    return ends, [torch.tensor(side, device=device) for side in sides]
 
 
 def _centres(count: int, like: Tensor) -> Tensor:

@@ -35,8 +35,11 @@ def adversarial_loss(
         target: the same shape, or one number for all; 1 = real.
         mode: "nonsat" is binary cross-entropy (paper), "lsgan" squared error (code).
     """
-    wanted = torch.as_tensor(target, dtype=logits.dtype, device=logits.device)
-    wanted = wanted.expand_as(logits)
+    wanted = (
+        target.to(logits).expand_as(logits)
+        if isinstance(target, Tensor)
+        else torch.full_like(logits, target)
+    )
     if mode == "lsgan":
         return F.mse_loss(logits, wanted)
     return F.binary_cross_entropy_with_logits(logits, wanted)

@@ -2,9 +2,11 @@
 
 import time
 
+import numpy as np
 import pytest
 import torch
 
+from reidlib.data.batches import PairBatches
 from reidlib.data.draws import Draws
 from reidlib.errors import ReIDConfigError
 
@@ -78,3 +80,21 @@ def test_a_negative_seed_or_step_is_an_error(key):
     message = rf"seed {key[0]} and step {key[1]}; give both as 0 or more"
     with pytest.raises(ReIDConfigError, match=message):
         Draws(*key, 4)
+
+
+def test_single_numbers_can_be_wanted_elsewhere():
+    draws = Draws(3, 7, 5, device="meta")  # a device that gives nothing back
+    assert draws.uniform(2).device.type == "meta"
+    here = draws.uniform(2, device="cpu")
+    twin = Draws(3, 7, 5)
+    twin.uniform(2)
+    assert torch.equal(here, twin.uniform(2))
+
+
+def test_a_batch_of_pairs_brings_nothing_back_from_the_device():
+    images = torch.zeros(6, 3, 32, 16, dtype=torch.uint8)
+    data = PairBatches(images, [0, 0, 0, 1, 1, 1], np.full((6, 25, 2), 0.5))
+    data.to(torch.device("meta"))
+    batch = data.batch(torch.arange(4), Draws(0, 1, 4, device="meta"))
+    assert {t.device.type for t in batch.values()} == {"meta"}
+    assert batch["source"].shape == (4, 3, 32, 16)

@@ -71,6 +71,12 @@ def test_the_descriptor_is_fusionnet_of_r2_of_the_drawings_from_r1(extractor):
 
 
 @torch.no_grad()
+def test_drawing_brings_nothing_back_from_the_device(extractor):
+    there = extractor.to("meta")  # a device that gives nothing back
+    assert there.generate(pictures().to("meta")).shape == (2, K, 3, 32, 16)
+
+
+@torch.no_grad()
 def test_pictures_do_not_influence_each_other(extractor):
     x = pictures(3)
     assert torch.allclose(extractor(x)[1:2], extractor(x[1:2]), atol=1e-4)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from reidlib.errors import ReIDConfigError
 from reidlib.models.skeletonmaps import BODY, heat_maps, positions, skeleton_image
@@ -118,6 +119,28 @@ def test_poses_are_drawn_alike_alone_and_in_a_batch():
     for draw in (heat_maps, skeleton_image):
         whole = draw(vectors(), SIZE)
         assert torch.equal(draw(vectors()[1:2], SIZE), whole[1:2])
+
+
+class Sent(TorchDispatchMode):
+    """Notes tensors that are made of Python's numbers, which are sent to a GPU."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._overloadpacket in (torch.ops.aten.lift_fresh, torch.ops.aten._to_copy):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("draw", [heat_maps, skeleton_image])
+def test_a_second_drawing_sends_nothing_to_the_device(draw):
+    draw(vectors(), SIZE)
+    poses = vectors()
+    with Sent() as sent:
+        draw(poses, SIZE)
+    assert sent.seen == []
 
 
 def test_both_ends_of_a_limb_in_one_place_draw_a_dot():
