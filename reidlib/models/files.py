@@ -1,7 +1,9 @@
 """Weights on disk: safetensors only, so that nothing is ever unpickled."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -16,20 +18,27 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ReIDDataError: the file is missing or is not a safetensors file.
     """
-    return _read(path)[0]
+    with _opened(path) as file:
+        return {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The strings that were saved beside the tensors."""
-    return _read(path)[1]
+    """The strings that were saved beside the tensors, which are not read.
+
+    Raises:
+        ReIDDataError: the file is missing or is not a whole safetensors file.
+    """
+    with _opened(path) as file:
+        return file.metadata() or {}
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise ReIDDataError(f"No weights at {path}; train the stage first.")
     try:
         with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            yield file
     except SafetensorError as error:
         raise ReIDDataError(
             f"{path} is not a whole safetensors file ({error}); delete it and retrain."

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -191,12 +192,36 @@ def test_weights_of_another_network_are_refused(tmp_path):
         Encoder("resnet10", path)
 
 
-def test_a_broken_weights_file_is_refused(tmp_path):
+@pytest.mark.parametrize("read", [read_weights, read_metadata])
+@pytest.mark.parametrize("size", [0, 100, -1])
+def test_a_broken_weights_file_is_refused(tmp_path, size, read):
     path = tmp_path / "half.safetensors"
     write_weights(path, {"a": torch.zeros(1000)})
-    path.write_bytes(path.read_bytes()[:100])
+    path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(ReIDDataError, match="not a whole safetensors file"):
-        read_weights(path)
+        read(path)
+
+
+def test_notes_are_read_without_the_tensors_beside_them(tmp_path, monkeypatch):
+    path = tmp_path / "w.safetensors"
+    write_weights(path, {"a": torch.zeros(1000)}, {"format": "x"})
+
+    class NotesOnly:
+        def __init__(self, *arguments, **named):
+            self.inner = safe_open(*arguments, **named)
+
+        def __enter__(self):
+            self.inner.__enter__()
+            return self
+
+        def __exit__(self, *error):
+            return self.inner.__exit__(*error)
+
+        def metadata(self):
+            return self.inner.metadata()
+
+    monkeypatch.setattr("reidlib.models.files.safe_open", NotesOnly)
+    assert read_metadata(path) == {"format": "x"}
 
 
 def test_weights_and_their_notes_come_back_and_nothing_else_stays(tmp_path):
