@@ -25,8 +25,8 @@ def processes() -> PartialState:
     Accelerate looks for GPUs first, and forms no group on a machine without them
     unless it is told.
     """
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
-    return PartialState(cpu=cpu and not torch.backends.mps.is_available())
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not gpu)
 
 
 def shares(batch: int, parts: int) -> list[slice]:
@@ -93,10 +93,12 @@ def everyone(values: Tensor) -> Tensor:
 
 def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of a tensor that every process has."""
-    if processes().num_processes > 1:
-        distributed.all_reduce(values)
-        values = values / processes().num_processes
-    return values
+    state = processes()
+    if state.num_processes == 1:
+        return values  # where they are: Apple's GPUs hold no float64
+    total = values.to(state.device, copy=True)
+    distributed.all_reduce(total)
+    return total / state.num_processes
 
 
 def agreed(answer: Any) -> Any:

@@ -262,8 +262,7 @@ class _Loop:
         """Validate, and keep the weights if they are the ones to keep."""
         task, progress = self.task, self.progress
         sums = torch.tensor(list(progress.sums.values()), dtype=torch.float64)
-        sums = mean_over_processes(sums.to(self.state.device))
-        means = (sums / progress.since).tolist()
+        means = (mean_over_processes(sums) / progress.since).tolist()
         row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
         _mode(task.networks, training=False)
         with _averaged(self.averages):

@@ -11,6 +11,7 @@ import torch
 
 from reidlib.errors import ReIDConfigError
 from reidlib.launch import train_on
+from reidlib.training import distributed
 from reidlib.training.distributed import everyone, shares
 
 SCRIPT = Path(__file__).with_name("processes.py")
@@ -102,6 +103,23 @@ def test_a_batch_is_divided_equally_or_refused() -> None:
     assert shares(12, 3) == [slice(0, 4), slice(4, 8), slice(8, 12)]
     with pytest.raises(ReIDConfigError, match="multiple of 5"):
         shares(12, 5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cuda", "mps", "cpu"),
+    [
+        ("", False, False, True), ("", True, False, False), ("", False, True, False),
+        ("1", True, False, True), ("1", False, True, True),
+    ],
+)  # fmt: skip
+def test_the_cpu_serves_where_it_is_asked_for_or_alone(
+    asked, cuda, mps, cpu, monkeypatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", asked or "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    monkeypatch.setattr(distributed, "PartialState", lambda cpu: cpu)
+    assert distributed.processes() is cpu
 
 
 def test_one_process_gathers_nothing() -> None:

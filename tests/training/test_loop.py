@@ -209,6 +209,20 @@ def test_a_run_that_is_stopped_closes_its_bar_and_its_checkpoint(
     assert Checkpoint(tmp_path / "c").load()[1]["step"] == 1  # before the alarm
 
 
+def test_no_number_in_double_precision_is_sent_to_the_device(monkeypatch) -> None:
+    """Apple's GPUs do not take it."""
+    inner = torch.Tensor.to
+
+    def to(tensor, *arguments, **named):
+        assert tensor.dtype != torch.float64
+        return inner(tensor, *arguments, **named)
+
+    monkeypatch.setattr(torch.Tensor, "to", to)
+    task, _, data = line_task()
+    history = fit(task, data, LoopConfig(steps=4, batch=4, validations=2))
+    assert history["loss"].notna().all()
+
+
 def test_the_cost_counts_the_operations_of_a_step() -> None:
     torch.manual_seed(0)
     network = nn.Linear(3000, 500, bias=False)
