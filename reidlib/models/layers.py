@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import gcd
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ def start_grey(network: nn.Module, up: nn.Sequential) -> None:
     """
     network.apply(kaiming)
     with torch.no_grad():
-        up[-2].weight.mul_(0.1)  # type: ignore[operator]
+        cast(nn.Conv2d, up[-2]).weight.mul_(0.1)
 
 
 def check_norm(norm: str) -> None:

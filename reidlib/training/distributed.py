@@ -140,12 +140,12 @@ def shared_statistics(networks: Iterable[nn.Module]) -> Iterator[None]:
         return
     layers = [m for n in networks for m in n.modules() if isinstance(m, _BatchNorm)]
     for layer in layers:
-        layer.forward = MethodType(_shared_forward, layer)  # type: ignore[method-assign]
+        layer.__dict__["forward"] = MethodType(_shared_forward, layer)
     try:
         yield
     finally:
         for layer in layers:
-            del layer.forward
+            del layer.__dict__["forward"]
 
 
 def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
@@ -162,11 +162,16 @@ def _shared_forward(self: _BatchNorm, x: Tensor) -> Tensor:
     mean = total / count
     variance = (squares / count - mean.square()).clamp(min=0)
     with torch.no_grad():
-        if self.track_running_stats and self.running_mean is not None:
+        if (
+            self.track_running_stats
+            and self.running_mean is not None
+            and self.running_var is not None
+            and self.num_batches_tracked is not None
+        ):
             unbiased = variance * count / (count - 1).clamp(min=1)
             self.running_mean.lerp_(mean, self.momentum or 0.1)
-            self.running_var.lerp_(unbiased, self.momentum or 0.1)  # type: ignore[union-attr]
-            self.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+            self.running_var.lerp_(unbiased, self.momentum or 0.1)
+            self.num_batches_tracked.add_(1)
     made = (local - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
     if self.affine:
         made = made * self.weight.view(shape) + self.bias.view(shape)

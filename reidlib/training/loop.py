@@ -139,6 +139,8 @@ def fit(
     Runs on whatever ``accelerate launch`` set up: one CPU, one GPU, several.
 
     Args:
+        seed: of the batches, their augmentation and what drops out.
+        name: of the stage, for the bar, the log and errors.
         sampler: step, from 0 → items of the global batch; ``Passes`` if None.
         checkpoint: where to save, and to go on from.
 

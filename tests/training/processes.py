@@ -57,7 +57,11 @@ def gathered() -> dict:
         lambda p: 1.0,
     )
     history = fit(task, data, LoopConfig(steps=6, batch=8, validations=3))
-    return history.to_dict("list")
+    maps = torch.arange(48.0).view(2, 2, 3, 4)
+    if state.process_index:  # laid out otherwise, as bf16 networks on some GPUs have it
+        maps = maps.to(memory_format=torch.channels_last)
+    found = everyone(maps)[-2:].flatten().tolist()
+    return history.to_dict("list") | {"maps": found}
 
 
 def judge() -> dict:
