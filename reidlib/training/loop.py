@@ -69,10 +69,9 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validations", "accumulate"):
-            if getattr(self, name) < 1:
+            if (value := getattr(self, name)) < 1:
                 raise ReIDConfigError(
-                    f"{name} is {getattr(self, name)}; set --config.{name} to 1 or "
-                    "more."
+                    f"{name} is {value}; set --config.{name} to 1 or more."
                 )
 
 
@@ -139,8 +138,7 @@ def fit(
     Runs on whatever ``accelerate launch`` set up: one CPU, one GPU, several.
 
     Args:
-        seed: of the batches, their augmentation and what drops out.
-        name: of the stage, for the bar, the log and errors.
+        seed, name: of the batches and what drops out; of the stage, for its messages.
         sampler: step, from 0 → items of the global batch; ``Passes`` if None.
         checkpoint: where to save, and to go on from.
 
@@ -229,8 +227,7 @@ class _Loop:
         self.bar.update()
         every = max(1, config.steps // config.validations)
         looks = step % every == 0 or step == config.steps
-        main = self.state.is_main_process
-        saves = main and self.checkpoint is not None and self.checkpoint.due
+        saves = self.state.is_main_process and self.checkpoint and self.checkpoint.due
         # Reading losses makes a GPU wait, so it is done now and then.
         if looks or saves or self.state.device.type == "cpu" or len(self.fresh) == 50:
             _add(progress, self.fresh, self.name)
@@ -265,12 +262,12 @@ class _Loop:
         task, progress = self.task, self.progress
         sums = torch.tensor(list(progress.sums.values()), dtype=torch.float64)
         means = (mean_over_processes(sums) / progress.since).tolist()
-        row = {"step": progress.step, **dict(zip(progress.sums, means, strict=True))}
+        row = {"step": progress.step} | dict(zip(progress.sums, means, strict=True))
         _mode(task.networks, training=False)
         with _averaged(self.averages):
             row |= agreed(task.validate())  # or one would stop and the others wait
-            # The first is kept whatever it is, also where it is no number.
-            better = row["score"] > progress.best or progress.kept < 0
+            first = progress.kept < 0  # kept also where its score is no number
+            better = first or row["score"] > progress.best
             if better or self.config.keep == "last":
                 progress.best = max(progress.best, row["score"])
                 progress.kept = len(progress.rows)
