@@ -27,7 +27,8 @@ class Profile:
         poses: K of the final model (GMM on the full body, Table II).
         ablation_poses: the values of K in Table II.
         ablation_ids: identities of each split that Table II uses; 0: all.
-        deterministic: one thread and deterministic kernels, so that a rerun agrees.
+        deterministic: one thread of a CPU, also beside a GPU, and deterministic
+            kernels, so that a rerun agrees.
     """
 
     name: str
