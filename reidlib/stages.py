@@ -235,12 +235,16 @@ def poses(
 
 def features(run: Run, encoder: Trained[Encoder], name: str) -> dict[str, Tensor]:
     """Features of every split, {"train", "query", "gallery"} → (N, D)."""
-    stage = run.stage(
-        f"features-{name}",
-        {},
-        lambda _: Made({s: extract(encoder.network, run.images(s)) for s in SPLITS}),
-        inputs=(encoder.stage,),
-    )
+    precision = run.profile.encoder.precision
+
+    def build(_: Checkpoint) -> Made:
+        net = encoder.network
+        return Made(
+            {s: extract(net, run.images(s), precision=precision) for s in SPLITS}
+        )
+
+    config = {"precision": precision}
+    stage = run.stage(f"features-{name}", config, build, inputs=(encoder.stage,))
     return stage.tensors
 
 
@@ -258,6 +262,7 @@ def generated(
     g, judge = ptgan(run), r2(run)
     encoder = source_encoder(run, g)
     vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
+    precision = run.profile.encoder.precision
 
     def build(_: Checkpoint) -> Made:
         made = {}
@@ -266,7 +271,7 @@ def generated(
             if rows is not None:
                 images = images[rows[split].tolist()]
             made[split] = extract_generated(
-                encoder, g.network, judge.network, images, vectors
+                encoder, g.network, judge.network, images, vectors, precision=precision
             )
         return Made(made)
 
@@ -274,7 +279,7 @@ def generated(
     name = chosen.stage.folder.name.replace("poses", "generated")
     stage = run.stage(
         name + ("-part" if rows else ""),
-        {"rows": counts},
+        {"rows": counts, "precision": precision},
         build,
         inputs=(g.stage, judge.stage, chosen.stage),
     )
@@ -296,6 +301,9 @@ def fusion(
             the generated pictures' features: the same network, no new evidence.
         config: of the training; None: the profile's.
         rows: as in ``generated``.
+
+    Raises:
+        ReIDConfigError: an unknown control.
     """
     if control not in ("", "copy"):
         raise ReIDConfigError(f"Unknown control '{control}'; choose '' or 'copy'.")

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
-from reidlib.models import Encoder
+from reidlib.models import Encoder, FusionNet
 from reidlib.profiles import fitting
 from reidlib.training import (
     EncoderConfig,
@@ -20,6 +20,7 @@ from reidlib.training import (
     train_ptgan,
 )
 from reidlib.training.encoder import RECIPES, train_identities
+from reidlib.training.fusion import describe
 
 SMALL = EncoderConfig(
     steps=2, batch=8, validations=1, arch="resnet10", weights=None, input_size=None,
@@ -166,6 +167,18 @@ def test_features_fewer_than_a_batch_are_refused(photographs) -> None:
     own, drawn = torch.randn(24, 8), torch.randn(24, 2, 8)
     with pytest.raises(ReIDConfigError, match="a batch of 64 cannot be drawn from 16"):
         train_fusion(own, drawn, photographs[1], config)
+
+
+def test_descriptors_are_the_networks_own_and_leave_it_as_it_was() -> None:
+    network = FusionNet(8, 2, 3, hidden=4)
+    network(torch.randn(16, 8), torch.randn(16, 2, 8))  # the batch norms see something
+    own, drawn = torch.randn(2000, 8), torch.randn(2000, 2, 8)
+    found = describe(network, own, drawn)
+    assert network.training and not found.requires_grad
+    network.eval()
+    with torch.no_grad():
+        parts = [network(own[:1024], drawn[:1024]), network(own[1024:], drawn[1024:])]
+    assert torch.equal(found, torch.cat(parts))
 
 
 def test_a_game_whose_drawings_are_all_alike_is_stopped(photographs) -> None:
