@@ -290,6 +290,27 @@ def _synthetic(home: Path, scale: Profile) -> Path:
     return folder
 
 
+def train_points(run: Run) -> NDArray[np.floating]:
+    """(N, 25, 2) in [0, 1] of the training pictures, NaN = missing.
+
+    Raises:
+        ReIDConfigError: the data set has no keypoints.
+    """
+    train_poses(run)
+    return run.data.points(run.data.train)
+
+
+def train_poses(run: Run) -> NDArray[np.floating]:
+    """(N, 25, 2) in pixels, NaN = missing; it opens no picture."""
+    found = run.data.pose_array(run.data.train)[..., :2]
+    if np.isnan(found).all():
+        raise ReIDConfigError(
+            f"{run.data.root} has no keypoints, which pt-GAN needs; put OpenPose JSON "
+            "files into its folder keypoints, or run python -m reidlib poses detect."
+        )
+    return found
+
+
 def find_home() -> Path:
     """The folder that holds ``notebooks`` and ``runs``: REIDLIB_HOME, or a parent."""
     if "REIDLIB_HOME" in os.environ:
