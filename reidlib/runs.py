@@ -242,6 +242,9 @@ def begin(
         torch.set_num_threads(1)
         threadpool_limits(1)  # of scikit-learn, which does not ask torch
         torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = (
+        not scale.deterministic
+    )  # try kernels, keep the best
     torch.manual_seed(seed)
     home = find_home()
     if dataset == "synthetic" and not root:

@@ -12,6 +12,7 @@ from PIL import Image
 from reidlib import manifests, runs
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.manifests import Made
+from reidlib.profiles import PROFILES
 from reidlib.runs import Run
 from reidlib.training import distributed
 
@@ -105,6 +106,17 @@ def test_a_profile_that_must_repeat_computes_on_the_cpu_beside_a_gpu(
     assert not distributed.processes()
     runs.begin("tests", root=str(world), profile="tiny")
     assert distributed.processes()
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_gpu_tries_its_kernels_where_a_rerun_need_not_agree(
+    world: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch, repeats: bool
+) -> None:
+    other = replace(PROFILES["tiny"], deterministic=repeats)
+    monkeypatch.setitem(PROFILES, "tiny", other)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", repeats)  # put back after
+    runs.begin("tests", root=str(world), profile="tiny")
+    assert torch.backends.cudnn.benchmark is not repeats
 
 
 def test_an_unknown_papermill_parameter_is_refused(world: Path) -> None:
