@@ -41,6 +41,7 @@ from reidlib.models import Encoder, PoseGenerator, PoseInvariantExtractor
 from reidlib.pose import pose_vector, write_openpose
 from reidlib.runs import Run
 from reidlib.training import to_float, to_uint8
+from reidlib.training.distributed import agreed, processes
 from reidlib.training.features import serving
 
 log = logging.getLogger(__name__)
@@ -215,7 +216,7 @@ def enlarge(
         ReIDConfigError: an argument is out of range.
     """
     out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if agreed(out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise ReIDDataError(
             f"{out} exists and is not empty; give a new folder or remove it first."
         )
@@ -224,9 +225,17 @@ def enlarge(
     check_each(each, len(drawer.poses))
     size = drawer.generator.size
     part = replace(part, profile=replace(part.profile, size=size))
+    alone = processes().is_main_process  # or all would write, and most would fail
+    return agreed(_finished(part, out, drawer, each, ids) if alone else {})
+
+
+def _finished(
+    run: Run, out: Path, drawer: Drawer, each: int, ids: float
+) -> dict[str, Any]:
+    """Write the whole folder beside, then move it; returns the manifest."""
     draft = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        found = _write(part, draft, drawer, each) | {"share": ids}
+        found = _write(run, draft, drawer, each) | {"share": ids}
         write_json(draft / MANIFEST, found)
         if out.exists():
             out.rmdir()

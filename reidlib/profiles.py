@@ -1,14 +1,18 @@
 """Two scales of one method: ``smoke`` for two CPU cores, ``full`` for the paper."""
 
 import logging
+import math
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, recipe
+from reidlib.training.distributed import processes
 from reidlib.training.poser import PoserConfig
 
 log = logging.getLogger(__name__)
@@ -27,7 +31,8 @@ class Profile:
         poses: K of the final model (GMM on the full body, Table II).
         ablation_poses: the values of K in Table II.
         ablation_ids: identities of each split that Table II uses; 0: all.
-        deterministic: one thread and deterministic kernels, so that a rerun agrees.
+        deterministic: one thread of a CPU, also beside a GPU, and deterministic
+            kernels, so that a rerun agrees.
     """
 
     name: str
@@ -132,26 +137,41 @@ def get_profile(name: str) -> Profile:
 Config = TypeVar("Config", EncoderConfig, PtGANConfig, FusionConfig, PoserConfig)
 
 
-def fitting(config: Config, table: pd.DataFrame, seed: int) -> Config:
+def fitting(
+    config: Config,
+    table: pd.DataFrame,
+    seed: int,
+    usable: NDArray[np.bool_] | None = None,
+) -> Config:
     """This configuration, with a batch no larger than what there is to learn from.
 
-    A profile cannot know how many pictures a folder holds. Where a batch holds several
-    pictures of each identity, it is cut to whole identities of two pictures or more.
+    A profile cannot know how many pictures a folder holds. A batch that is cut can
+    still be divided among processes and micro-batches, and holds whole identities of
+    two pictures or more where it holds several pictures of each.
+
+    Args:
+        table: the training pictures, with their pid.
+        usable: (N,) those of them that this training can use; None: all.
 
     Raises:
-        ReIDConfigError: such a batch is wanted, and there are no two such identities.
+        ReIDConfigError: several pictures of each identity are wanted, and there are no
+            two identities that have them.
     """
-    pids = table["pid"][~validation_split(table["pid"], config.held_out, seed)]
+    inside = ~validation_split(table["pid"], config.held_out, seed)
+    pids = table["pid"][inside if usable is None else inside & usable]
     left, each = len(pids), getattr(config, "each", 0)
+    unit = processes().num_processes * config.accumulate
     if each:
         left = each * int((pids.value_counts() > 1).sum())
+        unit = math.lcm(unit, each * config.accumulate)
         if left < 2 * each:
             raise ReIDConfigError(
                 f"Batches of {each} pictures of each identity need two training "
                 f"identities with two pictures, and there are {left // each}; give "
-                "more pictures, or train with recipe='paper'."
+                "more pictures, or train without: --config.each 0 --config.triplet 0."
             )
     if config.batch <= left:
         return config
-    log.warning("A batch of %d is cut to %d: there are no more.", config.batch, left)
-    return replace(config, batch=left)
+    batch = max(unit, left // unit * unit)
+    log.warning("A batch of %d is cut to %d: %d are left.", config.batch, batch, left)
+    return replace(config, batch=batch)

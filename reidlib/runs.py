@@ -242,6 +242,9 @@ def begin(
         torch.set_num_threads(1)
         threadpool_limits(1)  # of scikit-learn, which does not ask torch
         torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = (
+        not scale.deterministic
+    )  # try kernels, keep the best
     torch.manual_seed(seed)
     home = find_home()
     if dataset == "synthetic" and not root:
@@ -288,6 +291,27 @@ def _synthetic(home: Path, scale: Profile) -> Path:
             write_world(folder, ids=ids, seed=0, images_per_id=each)
             made.write_text(key)
     return folder
+
+
+def train_points(run: Run) -> NDArray[np.floating]:
+    """(N, 25, 2) in [0, 1] of the training pictures, NaN = missing.
+
+    Raises:
+        ReIDConfigError: the data set has no keypoints.
+    """
+    train_poses(run)
+    return run.data.points(run.data.train)
+
+
+def train_poses(run: Run) -> NDArray[np.floating]:
+    """(N, 25, 2) in pixels, NaN = missing; it opens no picture."""
+    found = run.data.pose_array(run.data.train)[..., :2]
+    if np.isnan(found).all():
+        raise ReIDConfigError(
+            f"{run.data.root} has no keypoints, which pt-GAN needs; put OpenPose JSON "
+            "files into its folder keypoints, or run python -m reidlib poses detect."
+        )
+    return found
 
 
 def find_home() -> Path:

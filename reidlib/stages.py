@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlib.ablation import SPLITS
+from reidlib.data.batches import PairBatches
 from reidlib.data.synthetic.population import POPULATION_SEED, population
 from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Finished, Made
@@ -22,7 +23,7 @@ from reidlib.models import (
 from reidlib.models.poser import Poser
 from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.profiles import fitting
-from reidlib.runs import Run
+from reidlib.runs import Run, train_points, train_poses
 from reidlib.training import (
     EncoderConfig,
     FusionConfig,
@@ -38,7 +39,7 @@ from reidlib.training import (
 )
 from reidlib.training.checkpoint import Checkpoint, below
 from reidlib.training.distributed import processes
-from reidlib.training.poser import train_poser
+from reidlib.training.poser import train_poser, with_pck
 
 log = logging.getLogger(__name__)
 
@@ -134,21 +135,6 @@ def r2(
     return Trained(config.build(weights=stage.weights).eval(), stage)
 
 
-def train_points(run: Run) -> np.ndarray:
-    """(N, 25, 2) in [0, 1] of the training pictures, NaN = missing.
-
-    Raises:
-        ReIDConfigError: the data set has no keypoints.
-    """
-    found = run.data.points(run.data.train)
-    if np.isnan(found).all():
-        raise ReIDConfigError(
-            f"{run.data.root} has no keypoints, which pt-GAN needs; put OpenPose JSON "
-            "files into its folder keypoints, or run python -m reidlib poses detect."
-        )
-    return found
-
-
 def ptgan(
     run: Run, config: PtGANConfig | None = None, name: str = "ptgan"
 ) -> Trained[PoseGenerator]:
@@ -159,7 +145,10 @@ def ptgan(
         name: of the stage, another one for another config.
     """
     encoder = r1(run)
-    config = fitting(config or run.profile.ptgan, run.data.train, run.seed)
+    table, config = run.data.train, config or run.profile.ptgan
+    pairs = PairBatches(torch.empty(len(table)), table["pid"], train_poses(run))
+    usable = np.isin(np.arange(len(table)), pairs.sources)
+    config = fitting(config, table, run.seed, usable)
 
     def build(checkpoint: Checkpoint) -> Made:
         g, d, history = train_ptgan(
@@ -199,7 +188,8 @@ def source_encoder(run: Run, drawer: Trained[PoseGenerator] | None = None) -> En
 
 def poser(run: Run) -> Trained[Poser]:
     """The judge that finds joints in drawings, trained on the training pictures."""
-    config = fitting(run.profile.poser, run.data.train, run.seed)
+    known = with_pck(train_poses(run))
+    config = fitting(run.profile.poser, run.data.train, run.seed, known)
 
     def build(checkpoint: Checkpoint) -> Made:
         network, history = train_poser(
@@ -235,12 +225,16 @@ def poses(
 
 def features(run: Run, encoder: Trained[Encoder], name: str) -> dict[str, Tensor]:
     """Features of every split, {"train", "query", "gallery"} → (N, D)."""
-    stage = run.stage(
-        f"features-{name}",
-        {},
-        lambda _: Made({s: extract(encoder.network, run.images(s)) for s in SPLITS}),
-        inputs=(encoder.stage,),
-    )
+    precision = run.profile.encoder.precision
+
+    def build(_: Checkpoint) -> Made:
+        net = encoder.network
+        return Made(
+            {s: extract(net, run.images(s), precision=precision) for s in SPLITS}
+        )
+
+    config = {"precision": precision}
+    stage = run.stage(f"features-{name}", config, build, inputs=(encoder.stage,))
     return stage.tensors
 
 
@@ -258,6 +252,7 @@ def generated(
     g, judge = ptgan(run), r2(run)
     encoder = source_encoder(run, g)
     vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
+    precision = run.profile.encoder.precision
 
     def build(_: Checkpoint) -> Made:
         made = {}
@@ -266,7 +261,7 @@ def generated(
             if rows is not None:
                 images = images[rows[split].tolist()]
             made[split] = extract_generated(
-                encoder, g.network, judge.network, images, vectors
+                encoder, g.network, judge.network, images, vectors, precision=precision
             )
         return Made(made)
 
@@ -274,7 +269,7 @@ def generated(
     name = chosen.stage.folder.name.replace("poses", "generated")
     stage = run.stage(
         name + ("-part" if rows else ""),
-        {"rows": counts},
+        {"rows": counts, "precision": precision},
         build,
         inputs=(g.stage, judge.stage, chosen.stage),
     )
@@ -296,6 +291,9 @@ def fusion(
             the generated pictures' features: the same network, no new evidence.
         config: of the training; None: the profile's.
         rows: as in ``generated``.
+
+    Raises:
+        ReIDConfigError: an unknown control.
     """
     if control not in ("", "copy"):
         raise ReIDConfigError(f"Unknown control '{control}'; choose '' or 'copy'.")

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +26,18 @@ def written(tiny_run: Run, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("enlarged") / "out"
     enlarge(tiny_run, out, each=1)
     return out
+
+
+def test_only_the_main_process_writes_and_tells_the_others(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = sys.modules[enlarge.__module__]
+    other = SimpleNamespace(is_main_process=False)
+    monkeypatch.setattr(module, "processes", lambda: other)
+    told = iter([False, {"drawn": 3}])  # whether the folder is taken, and what is in it
+    monkeypatch.setattr(module, "agreed", lambda _: next(told))
+    assert enlarge(tiny_run, tmp_path / "out") == {"drawn": 3}
+    assert not list(tmp_path.iterdir())
 
 
 def test_drawings_are_what_g_draws_of_their_sources(tiny_run: Run) -> None:

@@ -12,7 +12,9 @@ from PIL import Image
 from reidlib import manifests, runs
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.manifests import Made
+from reidlib.profiles import PROFILES
 from reidlib.runs import Run
+from reidlib.training import distributed
 
 
 def counted(calls: list[int]) -> Made:
@@ -92,6 +94,29 @@ def test_a_manifest_says_from_what_and_where(tiny_run: Run) -> None:
     assert {"wall_s", "peak_memory_mb", "threads"} <= stage.manifest.keys()
     on_disk = json.loads((stage.folder / "manifest.json").read_text())
     assert on_disk == stage.manifest
+
+
+def test_a_profile_that_must_repeat_computes_on_the_cpu_beside_a_gpu(
+    world: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "")  # and back as it was after the test
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(distributed, "PartialState", lambda cpu: cpu)
+    assert not distributed.processes()
+    runs.begin("tests", root=str(world), profile="tiny")
+    assert distributed.processes()
+
+
+@pytest.mark.parametrize("repeats", [True, False])
+def test_a_gpu_tries_its_kernels_where_a_rerun_need_not_agree(
+    world: Path, tiny_home: Path, monkeypatch: pytest.MonkeyPatch, repeats: bool
+) -> None:
+    other = replace(PROFILES["tiny"], deterministic=repeats)
+    monkeypatch.setitem(PROFILES, "tiny", other)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", repeats)  # put back after
+    runs.begin("tests", root=str(world), profile="tiny")
+    assert torch.backends.cudnn.benchmark is not repeats
 
 
 def test_an_unknown_papermill_parameter_is_refused(world: Path) -> None:

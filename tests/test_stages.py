@@ -1,6 +1,7 @@
 """Every stage once, at a tiny scale, joined the way that the chapters join them."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,16 +9,81 @@ import torch
 
 from reidlib import ablation, stages
 from reidlib.errors import ReIDConfigError
+from reidlib.manifests import written
 from reidlib.models import PoseInvariantExtractor
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
-from reidlib.training import extract_generated, to_float
+from reidlib.training import EncoderConfig, extract_generated, recipe, to_float
 
 
 def test_r1_is_called_what_it_is(tiny_run: Run) -> None:
     r1 = stages.r1(tiny_run)
     assert r1.kind == "attributes" and r1.network.features == 512
     assert "attributes" in str(r1.stage.folder) and "explained" in r1.stage.metrics
+
+
+def test_an_imagenet_r1_is_the_network_that_was_trained_there(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, inner = [], EncoderConfig.build
+
+    def untrained(config: EncoderConfig, *arguments, **named):
+        built.append(config)
+        return inner(replace(config, weights=None), *arguments, **named)
+
+    monkeypatch.setattr(EncoderConfig, "build", untrained)
+    encoder = recipe("modern", replace(tiny_run.profile.encoder, weights="imagenet"))
+    profile = replace(tiny_run.profile, r1="imagenet", encoder=encoder)
+    r1 = stages.r1(replace(tiny_run, profile=profile, seed=7))
+    assert r1.kind == "imagenet" and isinstance(r1.network.neck, torch.nn.Identity)
+    assert [(c.weights, c.neck, c.last_stride) for c in built] == [
+        ("imagenet", False, 2)
+    ]
+
+
+def test_features_are_computed_in_the_precision_of_the_profile(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def spied(inner):
+        def spy(*arguments, precision="fp32"):
+            asked.append(precision)
+            return inner(*arguments)
+
+        return spy
+
+    for name in ("extract", "extract_generated"):
+        monkeypatch.setattr(stages, name, spied(getattr(stages, name)))
+    keys = set()
+    for precision in ("fp32", "bf16"):
+        asked.clear()
+        encoder = replace(tiny_run.profile.encoder, precision=precision)
+        profile = replace(tiny_run.profile, encoder=encoder)
+        run = replace(tiny_run, profile=profile, seed=6)
+        stages.features(run, stages.r1(run), "r1")  # which is the same in both
+        made = stages.generated(run, stages.poses(run))[1]
+        assert asked == [precision] * 6
+        assert made.manifest["config"]["precision"] == precision
+        keys.add(written(run.folder / "features-r1").key)
+    assert len(keys) == 2
+
+
+def test_only_the_main_process_writes_the_extractor(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages.extractor(tiny_run)
+    path, waited = tiny_run.folder / "extractor.safetensors", []
+    path.unlink()
+    other = SimpleNamespace(
+        is_main_process=False, wait_for_everyone=lambda: waited.append(1)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "processes", lambda: other)
+        stages.extractor(tiny_run)
+    assert waited and not path.exists()
+    stages.extractor(tiny_run)
+    assert path.exists()
 
 
 def test_the_population_of_r1_lives_in_another_world() -> None:

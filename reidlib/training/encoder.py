@@ -24,6 +24,8 @@ from reidlib.training.loop import Batch, LoopConfig, Phase, Task, fit
 from reidlib.training.losses import step_down, warmup_cosine
 from reidlib.training.triplet import batch_hard_triplet
 
+LOOKED = 1024  # pictures that R1's validation holds on the device at a time
+
 # What R2's recipes differ in; everything else is the profile's.
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {  # the authors' code, SPEC.md 6
@@ -68,6 +70,7 @@ class EncoderConfig(LoopConfig):
             ``Encoder``.
         optimizer: SGD with Nesterov momentum (paper), or AdamW.
         lr: of the head; the trunk learns at ``lr * trunk``.
+        momentum, weight_decay: of the optimiser; momentum of SGD only.
         schedule: "step" falls to a tenth after two thirds, "cosine" to 0; ``warmup``
             is the share of the run in which a cosine's learning rate rises.
         held_out: share of the training identities kept for validation.
@@ -153,14 +156,15 @@ def train_identities(
         The encoder with the best mAP on held-out training identities; the history.
 
     Raises:
-        ReIDConfigError: fewer than two identities left to learn from.
+        ReIDConfigError: fewer than two identities left to learn from, or a batch that
+            does not fit them.
     """
     held_out = validation_split(table["pid"], config.held_out, seed)
     labels = torch.as_tensor(class_labels(table["pid"][~held_out]))
     if labels.max() < 1:
         raise ReIDConfigError(
             "Fewer than two training identities are left after the validation split; "
-            "give more identities or a smaller held_out."
+            "give more identities, or a smaller held_out (--config.held-out)."
         )
     torch.manual_seed(seed)
     encoder = config.build(int(labels.max()) + 1, weights)
@@ -211,13 +215,15 @@ def _sampler(
     if config.batch % config.each:
         raise ReIDConfigError(
             f"A batch of {config.batch} does not hold whole identities of "
-            f"{config.each} pictures; set batch (--config.batch) to a multiple."
+            f"{config.each} pictures; set batch (--config.batch) to a multiple of "
+            "each (--config.each)."
         )
     part = config.batch // config.accumulate
     if part % config.each or (config.triplet and part < 2 * config.each):
         raise ReIDConfigError(
-            f"Micro-batches of {part} do not hold two identities of {config.each} "
-            "pictures, so no triplet has a negative; lower --config.accumulate."
+            f"Micro-batches of {part} do not hold whole identities of {config.each} "
+            "pictures, two at least for triplets; give a larger --config.batch, or a "
+            "smaller --config.each or --config.accumulate."
         )
     return Persons(labels.numpy(), config.batch // config.each, config.each, seed)
 
@@ -241,6 +247,9 @@ def train_attributes(
     Returns:
         The encoder with the lowest validation loss; the history. Its "explained"
         column is the share of the held-out attributes' variance that is predicted.
+
+    Raises:
+        ReIDConfigError: a batch larger than the pictures to learn from.
     """
     held_out = validation_split(pd.Series(persons.numpy()), config.held_out, seed)
     inside, outside = torch.as_tensor(~held_out), torch.as_tensor(held_out)
@@ -250,7 +259,7 @@ def train_attributes(
     @torch.no_grad()
     def validate() -> dict[str, float]:
         device = next(encoder.parameters()).device
-        parts = (to_float(p.to(device)) for p in images[outside].split(1024))
+        parts = (to_float(p.to(device)) for p in images[outside].split(LOOKED))
         logits = torch.cat([encoder.predict(part) for part in parts])
         truth = targets[outside].to(device)
         loss = F.binary_cross_entropy_with_logits(logits, truth)

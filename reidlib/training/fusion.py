@@ -12,6 +12,7 @@ from reidlib.data.batches import TensorBatches
 from reidlib.models import FusionNet
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.encoder import held_out_map
+from reidlib.training.features import serving
 from reidlib.training.loop import Batch, LoopConfig, Predict, Task, fit
 from reidlib.training.losses import step_down
 
@@ -23,6 +24,7 @@ class FusionConfig(LoopConfig):
     Attributes:
         hidden: width of fc_1; None: 4 D.
         dropout, batchnorm: regularisation of IV-C3.
+        lr, momentum, weight_decay: of SGD with Nesterov momentum.
         held_out: share of the training identities kept for early stopping.
     """
 
@@ -59,6 +61,9 @@ def train_fusion(
 
     Returns:
         The network with the best held-out mAP, and the history.
+
+    Raises:
+        ReIDConfigError: a batch larger than the pictures to learn from.
     """
     held_out = torch.as_tensor(validation_split(table["pid"], config.held_out, seed))
     labels = torch.as_tensor(class_labels(table["pid"][(~held_out).numpy()]))
@@ -109,7 +114,6 @@ def train_fusion(
 @torch.no_grad()
 def describe(network: FusionNet, source: Tensor, generated: Tensor) -> Tensor:
     """Descriptors of cached features, (N, D) float32 on the CPU."""
-    network.eval()
-    device = next(network.parameters()).device
     pairs = zip(source.split(1024), generated.split(1024), strict=True)
-    return torch.cat([network(x.to(device), y.to(device)).cpu() for x, y in pairs])
+    with serving(network) as (device, (net,)):
+        return torch.cat([net(x.to(device), y.to(device)).cpu() for x, y in pairs])

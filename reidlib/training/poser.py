@@ -96,6 +96,11 @@ def train_poser(
     return judge, history
 
 
+def with_pck(joints: ArrayLike) -> NDArray[np.bool_]:
+    """(N,) which of the poses (N, 25, 2) can be asked for: those with a PCK."""
+    return np.isfinite(pck(joints, joints, (1, 1)))
+
+
 def _parts(
     images: Tensor, joints: Floats, pids: NDArray, share: float, seed: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -106,7 +111,7 @@ def _parts(
             "not fit; give (N, 3, H, W), (N, 25, 2) and (N,)."
         )
     held_out = validation_split(pids, share, seed)
-    known = np.isfinite(pck(joints, joints, (1, 1)))
+    known = with_pck(joints)
     parts = known & ~held_out, known & held_out
     for rows, purpose in zip(parts, ("learn from", "validate on"), strict=True):
         if not rows.any():

@@ -165,7 +165,8 @@ def train_ptgan(
     if config.compile and config.penalty:
         raise ReIDConfigError(
             "A gradient penalty needs second derivatives, which compiled networks do "
-            "not have; set penalty (--config.penalty) to 0, or compile to false."
+            "not have; set penalty to 0 (--config.penalty) or compile off "
+            "(--config.no-compile)."
         )
     size = (int(images.shape[-2]), int(images.shape[-1]))
     held_out = validation_split(table["pid"], config.held_out, seed)

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -165,27 +166,31 @@ def bench_phi(args: argparse.Namespace) -> None:
 
 
 def trained(
-    args: argparse.Namespace, part: str, train: Callable[[str], pd.DataFrame]
+    args: argparse.Namespace, part: str, train: Callable[..., pd.DataFrame]
 ) -> None:
     """Rates from the loop's own cost line, in turns; the first step is not timed."""
-    found: dict[str, list[dict[str, Any]]] = {"eager float32": [], "bf16": []}
+    ways: dict[str, dict[str, Any]] = {"eager float32": {"precision": "fp32"}}
+    ways["bf16"] = {"precision": "bf16"}
+    if args.compiled or args.device == "cuda":
+        ways["bf16, compiled"] = {"precision": "bf16", "compile": True}
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for _ in range(args.repeats):
-        for name, precision in zip(found, ("fp32", "bf16"), strict=True):
-            found[name].append(train(precision).attrs["cost"])
+        for name, way in ways.items():
+            found[name].append(train(**way).attrs["cost"])
     rates = {
         name: median(cost["images_per_s"] for cost in costs)
         for name, costs in found.items()
     }
     report(args, part, rates, found["bf16"][0]["gflop_per_image"])
     if args.profile:
-        top_operators(lambda: train("bf16"))
+        top_operators(lambda: train(**ways["bf16"]))
 
 
 def bench_train_r2(args: argparse.Namespace) -> None:
     """R2 by the paper's recipe, through the loop."""
     world = random_people(160, tuple(args.size))
 
-    def train(precision: Any) -> pd.DataFrame:
+    def train(**way: Any) -> pd.DataFrame:
         config = EncoderConfig(
             steps=args.steps,
             batch=args.batch,
@@ -193,7 +198,7 @@ def bench_train_r2(args: argparse.Namespace) -> None:
             weights=None,
             input_size=None,
             validations=1,
-            precision=precision,
+            **way,
         )
         return train_identities(world["images"], world["table"], config)[1]
 
@@ -204,7 +209,7 @@ def bench_train_gan(args: argparse.Namespace) -> None:
     """pt-GAN, through the loop."""
     world = random_people(160, tuple(args.small_size))
 
-    def train(precision: Any, ngf: int) -> pd.DataFrame:
+    def train(ngf: int, **way: Any) -> pd.DataFrame:
         config = PtGANConfig(
             steps=2 * args.steps,
             batch=args.pairs,
@@ -214,13 +219,13 @@ def bench_train_gan(args: argparse.Namespace) -> None:
             validations=1,
             watch=8,
             alarms=False,
-            precision=precision,
+            **way,
         )
         r1 = Encoder(args.small_arch, None)
         return train_ptgan(r1, **world, config=config)[2]
 
     for ngf in args.ngf:
-        trained(args, f"train-gan, ngf {ngf}", lambda p, n=ngf: train(p, n))
+        trained(args, f"train-gan, ngf {ngf}", partial(train, ngf))
 
 
 def bench_memory(args: argparse.Namespace) -> None:
@@ -251,6 +256,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if args.device == "cpu":
         os.environ["ACCELERATE_USE_CPU"] = "1"
+    torch.backends.cudnn.benchmark = True  # as runs of the profile full have it
     if args.alone:
         images = random_people(args.alone, tuple(args.small_size))["images"]
         extract(extractor(args), images, precision="bf16")

@@ -1,6 +1,8 @@
 """Options of the baselines' and pt-GAN's training, each on a few steps."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -8,18 +10,23 @@ import pytest
 import torch
 from torch.nn.utils import parametrize
 
+from reidlib import profiles, stages
+from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
-from reidlib.models import Encoder
+from reidlib.models import Encoder, FusionNet
+from reidlib.pose import torso_valid
 from reidlib.profiles import fitting
 from reidlib.training import (
     EncoderConfig,
     FusionConfig,
     PtGANConfig,
     recipe,
+    train_attributes,
     train_fusion,
     train_ptgan,
 )
 from reidlib.training.encoder import RECIPES, train_identities
+from reidlib.training.fusion import describe
 
 SMALL = EncoderConfig(
     steps=2, batch=8, validations=1, arch="resnet10", weights=None, input_size=None,
@@ -77,12 +84,17 @@ def test_a_neck_learns_with_the_head(photographs) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"triplet": 1.0}, "needs several pictures of each identity.*set each"),
-        ({"each": 3}, "batch of 8 does not hold whole identities of 3"),
+        ({"triplet": 1.0}, "needs several pictures of each identity.*--config.each"),
+        (
+            {"each": 3},
+            "whole identities of 3 pictures; .*--config.batch.* multiple of each",
+        ),
         ({"batch": 64}, "a batch of 64 cannot be drawn from 16 items"),
+        ({"held_out": 0.9}, r"a smaller held_out \(--config.held-out\)"),
+        ({"each": 4, "accumulate": 4}, "Micro-batches of 2 do not hold whole"),
         (
             {"each": 4, "triplet": 1.0, "accumulate": 2},
-            "of 4 do not hold two identities of 4.*--config.accumulate",
+            "of 4 do not hold whole identities of 4 .*--config.batch, .*accumulate",
         ),
     ],
 )
@@ -168,6 +180,18 @@ def test_features_fewer_than_a_batch_are_refused(photographs) -> None:
         train_fusion(own, drawn, photographs[1], config)
 
 
+def test_descriptors_are_the_networks_own_and_leave_it_as_it_was() -> None:
+    network = FusionNet(8, 2, 3, hidden=4)
+    network(torch.randn(16, 8), torch.randn(16, 2, 8))  # the batch norms see something
+    own, drawn = torch.randn(2000, 8), torch.randn(2000, 2, 8)
+    found = describe(network, own, drawn)
+    assert network.training and not found.requires_grad
+    network.eval()
+    with torch.no_grad():
+        parts = [network(own[:1024], drawn[:1024]), network(own[1024:], drawn[1024:])]
+    assert torch.equal(found, torch.cat(parts))
+
+
 def test_a_game_whose_drawings_are_all_alike_is_stopped(photographs) -> None:
     """With nothing to learn and no feature or pose that gets through, all are grey."""
     from reidlib.training import ptgan
@@ -192,12 +216,72 @@ def test_a_profiles_batch_is_cut_to_whole_identities(people, each, batch) -> Non
     config = replace(SMALL, batch=64, each=4, held_out=0.1)
     assert fitting(config, table, 0).batch == batch
     alone = pd.DataFrame({"pid": np.arange(12)})
-    with pytest.raises(ReIDConfigError, match="need two training identities with two"):
+    words = "need two training .* without: --config.each 0 --config.triplet 0"
+    with pytest.raises(ReIDConfigError, match=words):
         fitting(config, alone, 0)
+
+
+@pytest.mark.parametrize(
+    ("processes", "changes", "batch"),
+    [
+        (1, {}, 45),
+        (2, {}, 44),
+        (2, {"accumulate": 4}, 40),
+        (1, {"each": 4, "accumulate": 2}, 32),
+        (3, {"each": 4}, 36),
+        (64, {}, 64),  # which is refused by its name when it comes to training
+    ],
+)
+def test_a_cut_batch_can_be_divided(processes, changes, batch, monkeypatch) -> None:
+    state = SimpleNamespace(num_processes=processes)
+    monkeypatch.setattr(profiles, "processes", lambda: state)
+    table = pd.DataFrame({"pid": np.repeat(np.arange(10), 5)})
+    config = replace(SMALL, batch=128, held_out=0.1, **changes)
+    assert fitting(config, table, 0).batch == batch
+
+
+def test_a_cut_batch_counts_only_what_can_be_learned_from(tiny_run) -> None:
+    data, profile, seed = tiny_run.data, tiny_run.profile, 8
+    table = data.train
+    held_out = validation_split(table["pid"], profile.ptgan.held_out, seed)
+    valid = torso_valid(data.pose_array(table)) & ~held_out
+    one, other = table["pid"][~held_out].unique()[:2]
+    kept = [*np.flatnonzero(valid & (table["pid"] == one))[:2]]
+    kept += [*np.flatnonzero(valid & (table["pid"] == other))[:1]]
+    wanted = {Path(table["path"][row]).name for row in [*kept, *held_out.nonzero()[0]]}
+    known = {name: pose for name, pose in data.poses.items() if name in wanted}
+    profile = replace(profile, ptgan=replace(profile.ptgan, batch=16))
+    run = replace(tiny_run, data=replace(data, poses=known), profile=profile, seed=seed)
+    # all of the first are sources, and of the other those that are not the target
+    sources = int(table["pid"].isin([one, other]).sum()) - 1
+    assert stages.ptgan(run).stage.manifest["config"]["batch"] == sources < 16
+    assert stages.poser(run).stage.manifest["config"]["batch"] == len(kept) < 8
+
+
+def test_the_validation_of_r1_is_split_without_another_score(monkeypatch) -> None:
+    generator = torch.Generator().manual_seed(4)
+    shape = (30, 3, 64, 32)
+    images = torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+    targets, persons = torch.rand(30, 5, generator=generator), torch.arange(30)
+    seen, inner = [], Encoder.predict
+
+    def counting(encoder, pictures):
+        seen.append(len(pictures))
+        return inner(encoder, pictures)
+
+    monkeypatch.setattr(Encoder, "predict", counting)
+    scores = []
+    for most in (1024, 4):
+        monkeypatch.setattr("reidlib.training.encoder.LOOKED", most)
+        scores += train_attributes(images, targets, persons, SMALL)[1]["score"].tolist()
+    assert seen == [10, 4, 4, 2]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
 
 
 def test_a_penalty_in_compiled_networks_is_refused(tiny_run) -> None:
     config = replace(tiny_run.profile.ptgan, compile=True, penalty=1.0)
     points = tiny_run.data.points(tiny_run.data.train)
-    with pytest.raises(ReIDConfigError, match="penalty .--config.penalty. to 0"):
+    with pytest.raises(
+        ReIDConfigError, match=r"to 0 \(--config.penalty\).*--config.no-compile"
+    ):
         train_ptgan(None, tiny_run.images("train"), tiny_run.data.train, points, config)
