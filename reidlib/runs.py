@@ -242,9 +242,8 @@ def begin(
         torch.set_num_threads(1)
         threadpool_limits(1)  # of scikit-learn, which does not ask torch
         torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = (
-        not scale.deterministic
-    )  # try kernels, keep the best
+    # let cuDNN try its kernels and keep the fastest
+    torch.backends.cudnn.benchmark = not scale.deterministic
     torch.manual_seed(seed)
     home = find_home()
     if dataset == "synthetic" and not root:

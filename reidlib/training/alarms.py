@@ -35,26 +35,25 @@ def gan_alarm(rows: list[dict[str, float]], lost: float = LOST) -> None:
             raise ReIDError(
                 f"pt-GAN at step {step}: drawings of different {name} differ by "
                 f"{last[-1][what]:.1%} of what photographs do, so G ignores its "
-                "input; lower lr (--config.lr) or raise lambda_rec "
-                "(--config.lambda-rec)."
+                "input; lower lr, or give lambda_rec more weight."
             )
     if all(row["d_right"] >= CERTAIN and row["g_adv"] > lost for row in last):
         raise ReIDError(
             f"pt-GAN at step {step}: D is right about {last[-1]['d_right']:.1%} of its "
             f"cells and G's loss is {last[-1]['g_adv']:.1f}, so G has nothing left to "
-            "follow; set spectral (--config.spectral) or penalty (--config.penalty)."
+            "follow; set spectral or penalty, or lower D's weight."
         )
     least = min(row["rec"] for row in rows)
     if all(row["rec"] > APART * least for row in last):
         raise ReIDError(
             f"pt-GAN at step {step}: the reconstruction error is "
             f"{last[-1]['rec']:.3g}, {last[-1]['rec'] / least:.1f} times its least; "
-            "lower lr (--config.lr)."
+            "lower lr."
         )
     if all(row["d_right"] < GUESS for row in last):
         log.warning(
             "pt-GAN at step %d: D only guesses (%.0f %% right), so it teaches G "
-            "nothing; on small pictures, batch norms help (--config.norm batch).",
+            "nothing; norm='batch' helps on small pictures.",
             step,
             100 * last[-1]["d_right"],
         )

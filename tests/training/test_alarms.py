@@ -14,15 +14,10 @@ WELL = {
     "by_person": 0.4,
 }
 ILL = {
-    "people differ by 1.0% .*lower lr .--config.lr. or raise .*--config.lambda-rec": {
-        "by_person": 0.01
-    },
+    "drawings of different people differ by 1.0%": {"by_person": 0.01},
     "drawings of different poses differ by 0.5%": {"by_pose": 0.005},
-    "G has nothing left to follow; .*--config.spectral. or .*--config.penalty": {
-        "d_right": 1.0,
-        "g_adv": 9.0,
-    },
-    "4.0 times its least; lower lr .--config.lr": {"rec": 0.4},
+    "G has nothing left to follow": {"d_right": 1.0, "g_adv": 9.0},
+    "4.0 times its least; lower lr": {"rec": 0.4},
 }
 
 
@@ -49,7 +44,6 @@ def test_a_judge_that_wins_fairly_or_a_loss_that_is_high_alone_is_no_alarm() -> 
 def test_a_judge_that_only_guesses_is_told_in_the_log(caplog) -> None:
     gan_alarm([WELL | {"d_right": 0.5}] * LOOKS)
     assert "D only guesses (50 % right)" in caplog.text
-    assert "--config.norm batch" in caplog.text
 
 
 def test_a_judge_of_squares_has_won_when_its_loss_is_near_one() -> None:
