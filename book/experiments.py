@@ -144,7 +144,7 @@ def augmentation(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
             }
             row |= as_record(bootstrap(result, seed=run.seed))
             for other in results.keys() - {name}:
-                row[f"over {other}"] = _difference(result, results[other], run.seed)
+                row[f"over {other}"] = difference(result, results[other], run.seed)
             yield row
 
 
@@ -172,7 +172,7 @@ def _enlarged(run: runs.Run, name: str, each: int) -> tuple[stages.Trained, int]
     return trained, len(run.data.train) + len(extra[0])
 
 
-def _difference(a: RetrievalResult, b: RetrievalResult, seed: int) -> Row:
+def difference(a: RetrievalResult, b: RetrievalResult, seed: int) -> Row:
     """rank-1 and mAP of a minus b on the same queries."""
     found = {m: paired_bootstrap(a, b, m, seed=seed) for m in ("rank1", "mAP")}
     return {m: c.difference for m, c in found.items()} | {
@@ -238,7 +238,7 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
             "system": name,
             "score": trained.stage.metrics["score"],
             "held out": as_record(bootstrap(held, seed=run.seed)),
-            "over profile": _difference(held, base, run.seed),
+            "over profile": difference(held, base, run.seed),
             "test": as_record(bootstrap(_tested(run, trained), seed=run.seed)),
         } | _cost(trained.stage)
 
