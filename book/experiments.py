@@ -90,7 +90,7 @@ def drawn_rows(
     facts: dict[str, Row] = {}
     for name, config in variants.items():
         try:
-            stage = _stage("ptgan", name, own=config == run.profile.ptgan)
+            stage = stage_name("ptgan", name, own=config == run.profile.ptgan)
             drawer = stages.ptgan(run, config, stage)
         except ReIDError as error:
             yield _stopped(name, error)
@@ -226,7 +226,7 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
     base: RetrievalResult | None = None
     for name, config in ingredients(run.profile.encoder).items():
         try:
-            stage = _stage("r2", name, own=config == run.profile.encoder)
+            stage = stage_name("r2", name, own=config == run.profile.encoder)
             trained = stages.r2(run, config, stage)
         except ReIDError as error:
             yield _stopped(name, error)
@@ -271,7 +271,7 @@ def _cost(stage: manifests.Finished) -> Row:
     return {"seconds": stage.manifest.get("wall_s"), "cost": stage.manifest["cost"]}
 
 
-def _stage(kind: str, name: str, *, own: bool) -> str:
+def stage_name(kind: str, name: str, *, own: bool) -> str:
     """The folder of a variant; the profile's own is the chapters' stage."""
     words = "".join(c if c.isalnum() else " " for c in name.lower()).split()
     return kind if own else "-".join([kind, *words])

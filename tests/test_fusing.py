@@ -164,7 +164,7 @@ def test_random_poses_differ_from_picture_to_picture(
     monkeypatch.setattr("reidlib.fusing.kinds.pose_vector", noted)
     fusing.pictures(tiny_run, "query", "random poses")
     rows = np.concatenate(asked)
-    assert len(np.unique(rows, axis=0)) > len(rows) / 2
+    assert len(np.unique(rows, axis=0)) > 20  # of the 36 poses that there are
     asked.clear()
     fusing.pictures(tiny_run, "query")
     fixed = pose_vector(stages.poses(tiny_run).network.poses_)

@@ -1,0 +1,92 @@
+"""The comparison of fusions at a tiny scale, and the record that the book keeps."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from book import fusions, scoring
+from reidlib import fusing
+from reidlib.retrieval import paired_bootstrap
+from reidlib.runs import Run
+from tests.test_experiments import MANIFEST, check_interval
+
+GROUPS = {"input", "paper's generator", "aligned generator", "control", "ceiling"}
+
+
+def made(command: str, run: Run, out: Path, seeds: list[int]) -> dict:
+    words = [command, "--root", str(run.data.root), "--profile", "tiny", "--seeds"]
+    words += [*map(str, seeds), "--counts", "1", "--out", str(out)]
+    return json.loads(fusions.main(words).read_text())
+
+
+def check_rows(rows: list[dict]) -> None:
+    for row in rows:
+        check_interval(row)
+        check_interval(row["over R2"])
+        if "sides" in row:
+            check_interval(row["sides"])
+
+
+def test_fusions_are_compared_with_r2_and_their_controls_over_seeds(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = made("fusions", tiny_run, tmp_path, [0, 1])
+    assert record["manifest"].keys() >= MANIFEST | {"seeds", "code of fusing"}
+    rows = record["rows"]
+    check_rows(rows)
+    assert {row["group"] for row in rows} == GROUPS | {"number of poses"}
+    by_seed = {
+        seed: {(r["group"], r["system"]): r for r in rows if r["seed"] == seed}
+        for seed in (0, 1, "all")
+    }
+    assert by_seed[0].keys() == by_seed[1].keys() == by_seed["all"].keys()
+    for key, row in by_seed["all"].items():
+        each = [by_seed[s][key]["mAP"] for s in (0, 1)]
+        assert row["mAP"] == pytest.approx(np.mean(each))
+        gains = [by_seed[s][key]["over R2"]["mAP"] for s in (0, 1)]
+        assert row["over R2"]["mAP of each seed"] == pytest.approx(gains)
+    alone = by_seed[0]["input", "R2"]
+    assert alone["over R2"]["mAP"] == 0
+    assert (alone["encoded"], alone["drawn"]) == (1, 0)
+    slots = by_seed[0]["aligned generator", "slots"]
+    assert (slots["encoded"], slots["drawn"]) == (3, 2)
+    assert slots["numbers"] == 3 * alone["numbers"]
+    assert 0 <= slots["weight"] <= 0.8
+
+
+@pytest.mark.parametrize(
+    ("command", "count"), [("settings", 1 + 2 * 16), ("generators", 1 + 2 * 4)]
+)
+def test_settings_and_generators_are_compared_too(
+    command: str, count: int, tiny_run: Run, tmp_path: Path
+) -> None:
+    rows = made(command, tiny_run, tmp_path, [0])["rows"]
+    check_rows(rows)
+    assert len(rows) == 2 * count
+    assert len({(r["group"], r["system"], r["seed"]) for r in rows}) == 2 * count
+
+
+def test_a_gain_over_r2_is_that_of_the_paired_bootstrap(tiny_run: Run) -> None:
+    found = fusing.evidence(tiny_run)
+    systems = {
+        "R2": fusions.ruled(tiny_run, "R2", "input", found, fusing.input_only),
+        "mean": fusions.ruled(tiny_run, "mean", "rules", found, fusing.mean),
+    }
+    scored = {name: scoring.scored(tiny_run, s) for name, s in systems.items()}
+    _, row = scoring.rows_of(0, scored)
+    wanted = paired_bootstrap(scored["mean"].result, scored["R2"].result)
+    assert row["over R2"]["mAP"] == pytest.approx(wanted.difference)
+    assert row["over R2"]["interval"]["mAP"] == pytest.approx([wanted.low, wanted.high])
+
+
+def test_the_sides_are_those_from_which_the_world_was_seen(tiny_run: Run) -> None:
+    facing = scoring.headings(tiny_run, "query")
+    assert facing is not None
+    # a detected left shoulder to the right of the right one: towards the camera
+    points = tiny_run.data.points(tiny_run.data.query)
+    seen = points[:, 5, 0] - points[:, 2, 0]
+    clear = np.abs(seen) > 0.2
+    assert clear.any()
+    assert ((np.abs(facing[clear]) < 90) == (seen[clear] > 0)).all()
