@@ -204,6 +204,24 @@ def interval_bars(values: Mapping[str, Interval], label: str) -> Figure:
     return figure
 
 
+def gains(values: Mapping[str, Interval], label: str) -> Figure:
+    """Differences with their intervals, and a line where there is none.
+
+    Filled where the interval lies on one side of zero.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.5 + 0.24 * len(values)))
+    for place, (name, found) in enumerate(reversed(values.items())):
+        told = found.low > 0 or found.high < 0
+        colour = GREY if not told else (BLUE if found.low > 0 else ORANGE)
+        ax.plot([found.low, found.high], [place] * 2, color=colour, lw=1.5)
+        face = colour if told else "white"
+        ax.plot(found.value, place, "o", ms=5, color=colour, mfc=face)
+    ax.axvline(0, color=GREY, lw=1)
+    ax.set(xlabel=label, yticks=range(len(values)), yticklabels=[*values][::-1])
+    ax.grid(visible=False, axis="y")
+    return figure
+
+
 def interval_lines(
     series: Mapping[str, Mapping[int, Interval]],
     label: str,

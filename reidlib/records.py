@@ -13,7 +13,10 @@ from reidlib.retrieval import Interval
 
 
 def recorded(
-    path: Path, columns: Mapping[str, str], rows: str | list[str] = "system"
+    path: Path,
+    columns: Mapping[str, str],
+    rows: str | list[str] = "system",
+    where: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame | None:
     """The rows of an experiment of ``book/experiments.py``, or None if it was not run.
 
@@ -23,6 +26,7 @@ def recorded(
         columns: title → where the number stands in a row: "ssim", or "test/mAP" for
             the "mAP" of the object "test".
         rows: what tells the rows apart.
+        where: what the rows must say, such as {"seed": "all"}; None: all rows.
 
     Returns:
         Text: "value [low, high]", without limits where none are recorded, empty where
@@ -33,9 +37,7 @@ def recorded(
     """
     if not path.is_file():
         return None
-    found = json.loads(path.read_text("utf-8")).get("rows")
-    if not found:
-        raise ReIDDataError(f"{path.name} has no rows; record the experiment again.")
+    found = _rows(path, where)
     cells = [{title: _cell(row, columns[title]) for title in columns} for row in found]
     frame = pd.DataFrame(cells)
     for title in columns:
@@ -51,6 +53,45 @@ def recorded(
         pd.Index(names) if isinstance(rows, str) else pd.MultiIndex.from_frame(names)
     )
     return frame
+
+
+def intervals(
+    path: Path,
+    place: str,
+    rows: str | list[str] = "system",
+    where: Mapping[str, Any] | None = None,
+) -> dict[Any, Interval]:
+    """One number of every row with its limits, for drawing; as in `recorded`.
+
+    Args:
+        path, rows, where: as there.
+        place: of the number in a row, such as "over R2/mAP".
+
+    Returns:
+        what tells the row apart (a tuple of several) → the number.
+    """
+    *inner, name = place.split("/")
+    found = {}
+    for row in _rows(path, where):
+        key = row[rows] if isinstance(rows, str) else tuple(row[r] for r in rows)
+        for part in inner:
+            row = row[part]
+        found[key] = Interval(row[name], *row["interval"][name])
+    return found
+
+
+def _rows(path: Path, where: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """The rows that say what is wanted; there is at least one."""
+    found = json.loads(path.read_text("utf-8")).get("rows") or []
+    wanted = (where or {}).items()
+    kept = [row for row in found if all(row.get(k) == v for k, v in wanted)]
+    if not kept:
+        said = ", ".join(f"{k} {v}" for k, v in wanted)
+        raise ReIDDataError(
+            f"{path.name} has no rows{' of ' + said if said else ''}; record the "
+            "experiment again."
+        )
+    return kept
 
 
 def _cell(row: dict[str, Any], place: str) -> str:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from reidlib.errors import ReIDDataError
-from reidlib.records import as_rows, recorded
+from reidlib.records import as_rows, intervals, recorded
+from reidlib.retrieval import Interval
 
 ROWS = [
     {
@@ -77,3 +78,18 @@ def test_a_table_of_qualities_becomes_rows_without_gaps():
         "drawn": {"rank1": 0.5, "fid": 9.0, "interval": {"rank1": [0.4, 0.6]}},
         "truth": {"fid": 1.0, "interval": {"fid": [0.5, 1.5]}},
     }
+
+
+def test_rows_can_be_chosen_by_what_they_say(file: Path):
+    found = recorded(file, {"share": "share"}, where={"system": "image"})
+    assert found is not None
+    assert list(found.index) == ["image"]
+    with pytest.raises(ReIDDataError, match="record.json has no rows of share 7"):
+        recorded(file, {"share": "share"}, where={"share": 7})
+
+
+def test_a_recorded_number_comes_back_with_its_limits(file: Path):
+    only = {"system": "vector"}
+    assert intervals(file, "ssim", where=only) == {"vector": Interval(0.5, 0.4, 0.6)}
+    found = intervals(file, "test/mAP", ["share", "system"], only)
+    assert found == {(0.5, "vector"): Interval(0.7, 0.6, 0.8)}
