@@ -210,7 +210,7 @@ def gains(values: Mapping[str, Interval], label: str) -> Figure:
     Filled where the interval lies on one side of zero.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 0.5 + 0.24 * len(values)))
-    for place, (name, found) in enumerate(reversed(values.items())):
+    for place, found in enumerate([*values.values()][::-1]):
         told = found.low > 0 or found.high < 0
         colour = GREY if not told else (BLUE if found.low > 0 else ORANGE)
         ax.plot([found.low, found.high], [place] * 2, color=colour, lw=1.5)
