@@ -5,7 +5,7 @@ the rules and the learned fusions make one descriptor of K + 1 features.
 """
 
 from reidlib.fusing.attentive import AttentionFusion
-from reidlib.fusing.endtoend import Joint, JointConfig, descriptors, train_descriptor
+from reidlib.fusing.endtoend import Joint, JointConfig
 from reidlib.fusing.kinds import KINDS, Evidence, evidence, pictures
 from reidlib.fusing.rules import (
     Rule,
@@ -27,7 +27,6 @@ __all__ = [
     "JointConfig",
     "Rule",
     "attention",
-    "descriptors",
     "evidence",
     "fitted_weight",
     "fusionnet",
@@ -39,6 +38,5 @@ __all__ = [
     "reduced",
     "second_encoder",
     "slots",
-    "train_descriptor",
     "weighted_sum",
 ]

@@ -7,19 +7,11 @@ pictures, and the generator's through its drawings.
 
 from dataclasses import dataclass
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from reidlib.data import class_labels, validation_split
-from reidlib.data.batches import TensorBatches
 from reidlib.models import Encoder, PoseGenerator
-from reidlib.training import FusionConfig, held_out_map, to_float
-from reidlib.training.checkpoint import Checkpoint
-from reidlib.training.features import serving
-from reidlib.training.loop import Batch, Predict, Task, fit
-from reidlib.training.losses import step_down
+from reidlib.training import FusionConfig, to_float
 
 
 @dataclass(frozen=True)
@@ -83,62 +75,3 @@ class Joint(nn.Module):
     def predict(self, images: Tensor, given: Tensor) -> Tensor:
         """(B, C) identity logits."""
         return self.head(self(images, given))
-
-
-def train_descriptor(
-    network: nn.Module,
-    first: Tensor,
-    second: Tensor,
-    table: pd.DataFrame,
-    config: FusionConfig,
-    *,
-    seed: int = 0,
-    checkpoint: Checkpoint | None = None,
-) -> pd.DataFrame:
-    """Classify the training identities from a descriptor; all of the network learns.
-
-    Args:
-        network: its ``predict`` has a head for the identities that are not held out;
-            changed in place, and left with the best weights on those that are.
-        first, second: (N, ...), what the network takes: pictures and drawings, or
-            features of both.
-        table: pid and camid of the N pictures.
-
-    Returns:
-        The history.
-    """
-    out = validation_split(table["pid"], config.held_out, seed)
-    inside, outside = torch.as_tensor(~out), torch.as_tensor(out)
-    labels = torch.as_tensor(class_labels(table["pid"][~out]))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
-    )
-
-    def validate() -> dict[str, float]:
-        found = descriptors(network, first[outside], second[outside])
-        return held_out_map(found, table[out])
-
-    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = task.prepared["whole"](batch["first"], batch["second"])
-        loss = F.cross_entropy(logits, batch["labels"])
-        return loss, {"loss": loss}
-
-    task = Task(
-        {"whole": Predict(network)},
-        {"whole": optimizer},
-        {"whole": phase},
-        validate,
-        step_down,
-    )
-    data = TensorBatches(first=first[inside], second=second[inside], labels=labels)
-    return fit(task, data, config, seed=seed, name="fusion", checkpoint=checkpoint)
-
-
-@torch.no_grad()
-def descriptors(
-    network: nn.Module, first: Tensor, second: Tensor, batch: int = 64
-) -> Tensor:
-    """What a network makes of (N, ...) and (N, ...): (N, D) float32 on the CPU."""
-    with serving(network) as (device, (net,)):
-        pairs = zip(first.split(batch), second.split(batch), strict=True)
-        return torch.cat([net(x.to(device), y.to(device)).cpu() for x, y in pairs])

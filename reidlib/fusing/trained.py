@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from reidlib import stages
 from reidlib.data import class_labels, validation_split
 from reidlib.fusing.attentive import AttentionFusion
-from reidlib.fusing.endtoend import Joint, JointConfig, descriptors, train_descriptor
+from reidlib.fusing.endtoend import Joint, JointConfig
 from reidlib.fusing.kinds import Evidence, evidence, pictures
 from reidlib.manifests import Made, code_digest
 from reidlib.models import Encoder, FusionNet, PoseGenerator
@@ -22,6 +22,7 @@ from reidlib.training import (
     describe,
     kept_row,
     to_float,
+    train_descriptor,
     train_fusion,
     train_identities,
 )
@@ -29,6 +30,7 @@ from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.features import serving
 
 FOUND = ("query", "gallery")
+SHOWN = 64  # pictures, each with its drawings, that are described at a time
 Descriptors = dict[str, Tensor]
 
 
@@ -73,6 +75,7 @@ def attention(
             found.drawn["train"],
             run.data.train,
             config,
+            _adamw(network, config),
             seed=run.seed,
             checkpoint=checkpoint,
         )
@@ -83,7 +86,7 @@ def attention(
     )
     network = AttentionFusion(d, k)
     network.load_state_dict(stage.tensors)
-    made = {s: descriptors(network, found.source[s], found.drawn[s]) for s in FOUND}
+    made = {s: describe(network, found.source[s], found.drawn[s]) for s in FOUND}
     return Trained(network.eval(), stage), made
 
 
@@ -155,6 +158,8 @@ def joint(
             given["train"],
             run.data.train,
             config,
+            _adamw(network, config),
+            batch=SHOWN,
             seed=run.seed,
             checkpoint=checkpoint,
         )
@@ -167,7 +172,7 @@ def joint(
     stage = run.stage(name, _keyed(config), build, inputs=inputs)
     network = empty(1)
     network.load_state_dict(stage.tensors, strict=False)
-    made = {s: descriptors(network, run.images(s), given[s]) for s in FOUND}
+    made = {s: describe(network, run.images(s), given[s], batch=SHOWN) for s in FOUND}
     return Trained(network.eval(), stage), made
 
 
@@ -186,6 +191,12 @@ def _given(
     with serving(encoder) as (device, (eye,)):
         parts = (to_float(part.to(device)) for part in run.images(split).split(256))
         return torch.cat([drawer.network.look(eye, part).cpu() for part in parts])
+
+
+def _adamw(network: nn.Module, config: FusionConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+    )
 
 
 def _identities(run: Run, config: FusionConfig) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reidlib.errors import ReIDDataError
+from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models.encoder import Encoder
 from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.models.fusion import FusionNet
@@ -25,6 +25,9 @@ class PoseInvariantExtractor(nn.Module):
         r2: encoder of the input and of the generated pictures.
         fusion: FusionNet for K pictures.
         poses: (K, 25, 2) in [0, 1], NaN = missing; the same for every picture.
+
+    Raises:
+        ReIDConfigError: FusionNet was built for another K, or for other features.
     """
 
     poses: Tensor
@@ -38,6 +41,13 @@ class PoseInvariantExtractor(nn.Module):
         poses: Tensor,
     ) -> None:
         super().__init__()
+        built, given = (fusion.poses, fusion.features), (len(poses), r2.features)
+        if built != given:
+            raise ReIDConfigError(
+                f"FusionNet was built for {built[0]} poses and features of {built[1]} "
+                f"numbers, and there are {given[0]} poses and features of {given[1]}; "
+                "train it on these."
+            )
         self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
         self.register_buffer("poses", torch.as_tensor(poses, dtype=torch.float32))
         self.eval()

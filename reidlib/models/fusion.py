@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from reidlib.errors import ReIDConfigError
 from reidlib.models.layers import kaiming
 
 
@@ -49,7 +50,18 @@ class FusionNet(nn.Module):
         return {name: getattr(self, name) for name in names}
 
     def fuse(self, source: Tensor, generated: Tensor) -> Tensor:
-        """add_1: the source's feature plus what the K pictures add, (B, D)."""
+        """add_1: the source's feature plus what the K pictures add, (B, D).
+
+        Raises:
+            ReIDConfigError: features of another width or number than it was built for.
+        """
+        b, k, d = len(source), self.poses, self.features
+        if source.shape != (b, d) or generated.shape != (b, k, d):
+            raise ReIDConfigError(
+                f"This FusionNet was built for {k} poses and features of {d} numbers, "
+                f"(B, {d}) and (B, {k}, {d}), and was given {tuple(source.shape)} and "
+                f"{tuple(generated.shape)}; give these, or train one for yours."
+            )
         x = torch.cat([source[:, None], generated], dim=1).flatten(1)  # (B, (K+1) D)
         x = self.dropout(F.relu(self.norm_1(self.fc_1(x))))
         x = F.relu(self.norm_2(self.fc_2(x)))

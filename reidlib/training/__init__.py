@@ -8,7 +8,12 @@ from reidlib.training.encoder import (
     train_identities,
 )
 from reidlib.training.features import extract, extract_generated, to_float, to_uint8
-from reidlib.training.fusion import FusionConfig, describe, train_fusion
+from reidlib.training.fusion import (
+    FusionConfig,
+    describe,
+    train_descriptor,
+    train_fusion,
+)
 from reidlib.training.loop import LoopConfig, fit, kept_row
 from reidlib.training.ptgan import PtGANConfig, code_mode, train_ptgan
 
@@ -28,6 +33,7 @@ __all__ = [
     "to_float",
     "to_uint8",
     "train_attributes",
+    "train_descriptor",
     "train_fusion",
     "train_identities",
     "train_ptgan",

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlib.data import class_labels, validation_split
 from reidlib.data.batches import TensorBatches
+from reidlib.data.sampling import Passes
 from reidlib.models import FusionNet
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.encoder import held_out_map
@@ -65,13 +66,12 @@ def train_fusion(
     Raises:
         ReIDConfigError: a batch larger than the pictures to learn from.
     """
-    held_out = torch.as_tensor(validation_split(table["pid"], config.held_out, seed))
-    labels = torch.as_tensor(class_labels(table["pid"][(~held_out).numpy()]))
+    inside = ~validation_split(table["pid"], config.held_out, seed)
     torch.manual_seed(seed)
     network = FusionNet(
         source.shape[1],
         generated.shape[1],
-        int(labels.max()) + 1,
+        table["pid"][inside].nunique(),
         hidden=config.hidden,
         dropout=config.dropout,
         batchnorm=config.batchnorm,
@@ -84,15 +84,57 @@ def train_fusion(
         nesterov=True,
         fused=True,
     )
-    watched_rows = table[held_out.numpy()]
+    history = train_descriptor(
+        network,
+        source,
+        generated,
+        table,
+        config,
+        optimizer,
+        seed=seed,
+        checkpoint=checkpoint,
+    )
+    return network, history
+
+
+def train_descriptor(
+    network: nn.Module,
+    first: Tensor,
+    second: Tensor,
+    table: pd.DataFrame,
+    config: FusionConfig,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batch: int = 1024,
+    seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+) -> pd.DataFrame:
+    """Classify the training identities from a descriptor of two inputs.
+
+    Args:
+        network: called with rows of both; its ``predict`` has a head for the identities
+            that are not held out. Left with the best weights on those that are.
+        first, second: (N, ...), such as features of pictures and of their drawings.
+        table: ``pid`` and ``camid`` of the N pictures.
+        optimizer: of all that shall learn.
+        batch: rows at a time when it looks at the held-out identities.
+
+    Returns:
+        The history.
+    """
+    out = validation_split(table["pid"], config.held_out, seed)
+    held_out, watched = torch.as_tensor(out), table[out]
+    inside = (~held_out).nonzero().flatten()
+    labels = torch.full((len(table),), -1)  # nobody learns from those held out
+    labels[inside] = torch.as_tensor(class_labels(table["pid"][~out]))
 
     def validate() -> dict[str, float]:
-        found = describe(network, source[held_out], generated[held_out])
-        return held_out_map(found, watched_rows)
+        found = describe(network, first[held_out], second[held_out], batch=batch)
+        return held_out_map(found, watched)
 
-    def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        logits = task.prepared["fusion"](batch["source"], batch["generated"])
-        loss = F.cross_entropy(logits, batch["labels"])
+    def phase(task: Task, rows: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        logits = task.prepared["fusion"](rows["first"], rows["second"])
+        loss = F.cross_entropy(logits, rows["labels"])
         return loss, {"loss": loss}
 
     task = Task(
@@ -102,18 +144,25 @@ def train_fusion(
         validate,
         step_down,
     )
-    data = TensorBatches(
-        source=source[~held_out], generated=generated[~held_out], labels=labels
+    # rows are chosen batch by batch: a copy would hold the features twice in memory
+    data = TensorBatches(first=first, second=second, labels=labels)
+    passes = Passes(len(inside), config.batch, seed)
+    return fit(
+        task,
+        data,
+        config,
+        seed=seed,
+        name="FusionNet",
+        sampler=lambda step: inside[passes(step)],
+        checkpoint=checkpoint,
     )
-    history = fit(
-        task, data, config, seed=seed, name="FusionNet", checkpoint=checkpoint
-    )
-    return network, history
 
 
 @torch.no_grad()
-def describe(network: FusionNet, source: Tensor, generated: Tensor) -> Tensor:
-    """Descriptors of cached features, (N, D) float32 on the CPU."""
-    pairs = zip(source.split(1024), generated.split(1024), strict=True)
+def describe(
+    network: nn.Module, first: Tensor, second: Tensor, *, batch: int = 1024
+) -> Tensor:
+    """What a network makes of (N, ...) and (N, ...): (N, D) float32 on the CPU."""
+    pairs = zip(first.split(batch), second.split(batch), strict=True)
     with serving(network) as (device, (net,)):
         return torch.cat([net(x.to(device), y.to(device)).cpu() for x, y in pairs])

@@ -170,3 +170,13 @@ def test_weights_of_something_else_are_not_an_extractor(tmp_path):
     write_weights(path, {"a": torch.zeros(1)})
     with pytest.raises(ReIDDataError, match="is not a saved extractor"):
         PoseInvariantExtractor.load(path)
+
+
+@pytest.mark.parametrize(("features", "count"), [(D, K + 1), (D // 2, K)])
+def test_a_fusionnet_for_another_k_or_width_is_refused(extractor, features, count):
+    fusion = FusionNet(features, count, hidden=16)
+    said = f"built for {count} poses and features of {features} .*there are 3 poses"
+    with pytest.raises(ReIDConfigError, match=said):
+        PoseInvariantExtractor(
+            extractor.r1, extractor.generator, extractor.r2, fusion, extractor.poses
+        )

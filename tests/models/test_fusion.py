@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from reidlib.errors import ReIDConfigError
 from reidlib.models import FusionNet
 
 
@@ -113,3 +114,13 @@ def test_it_overfits_four_pictures():
         loss.backward()
         adam.step()
     assert loss.item() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("source", "generated"),
+    [((4, 6), (4, 2, 6)), ((4, 5), (4, 3, 5)), ((4, 6), (4, 6))],
+)
+def test_features_that_it_was_not_built_for_are_refused(source, generated):
+    said = r"built for 3 poses and features of 6 .* train one for yours"
+    with pytest.raises(ReIDConfigError, match=said):
+        tiny()(torch.zeros(source), torch.zeros(generated))
