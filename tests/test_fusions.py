@@ -8,10 +8,12 @@ import pytest
 
 from book import fusions, scoring
 from reidlib import fusing
+from reidlib.profiles import SMOKE
 from reidlib.retrieval import paired_bootstrap
 from reidlib.runs import Run
 from tests.test_experiments import MANIFEST, check_interval
 
+RECORDS = Path(__file__).parent.parent / "book" / "results"
 GROUPS = {"input", "paper's generator", "aligned generator", "control", "ceiling"}
 
 
@@ -47,6 +49,9 @@ def test_fusions_are_compared_with_r2_and_their_controls_over_seeds(
         assert row["mAP"] == pytest.approx(np.mean(each))
         gains = [by_seed[s][key]["over R2"]["mAP"] for s in (0, 1)]
         assert row["over R2"]["mAP of each seed"] == pytest.approx(gains)
+    kept = json.loads((RECORDS / "synthetic-fusions.json").read_text())["rows"]
+    keys = {(r["group"], r["system"]) for r in kept if r["group"] in GROUPS}
+    assert keys == {key for key in by_seed[0] if key[0] in GROUPS}
     alone = by_seed[0]["input", "R2"]
     assert alone["over R2"]["mAP"] == 0
     assert (alone["encoded"], alone["drawn"]) == (1, 0)
@@ -90,3 +95,41 @@ def test_the_sides_are_those_from_which_the_world_was_seen(tiny_run: Run) -> Non
     clear = np.abs(seen) > 0.2
     assert clear.any()
     assert ((np.abs(facing[clear]) < 90) == (seen[clear] > 0)).all()
+
+
+def recorded(name: str, seed: object = "all") -> dict[tuple[str, str], dict]:
+    rows = json.loads((RECORDS / f"{name}.json").read_text())["rows"]
+    check_rows(rows)
+    return {(r["group"], r["system"]): r for r in rows if r["seed"] == seed}
+
+
+def gain(row: dict) -> float:
+    """Lower limit of what it gains over R2 in mAP."""
+    return row["over R2"]["interval"]["mAP"][0]
+
+
+def test_the_recorded_full_model_beats_r2_and_every_control() -> None:
+    rows = recorded("synthetic-fusions")
+    ours = rows["aligned generator", "slots, second encoder"]
+    assert ours["seeds"] >= 3
+    assert min(ours["over R2"]["mAP of each seed"]) >= 0.03
+    assert gain(ours) > 0
+    others = [r for (group, _), r in rows.items() if group == "control"]
+    assert all(r["mAP"] < ours["mAP"] for r in others)
+    assert rows["ceiling", "slots, true"]["mAP"] > ours["mAP"]
+
+
+def test_the_recorded_fusionnet_pays_with_drawings_that_keep_the_person() -> None:
+    rows = recorded("synthetic-fusions")
+    assert gain(rows["aligned generator", "FusionNet"]) > 0
+    assert gain(rows["paper's generator", "FusionNet"]) <= 0
+
+
+def test_the_recorded_settings_are_those_of_table_two() -> None:
+    rows = recorded("synthetic-fusions-settings", 0)
+    groups = {
+        f"{target}, {algorithm}, {count}"
+        for target, algorithm in fusions.METHODS
+        for count in SMOKE.ablation_poses
+    }
+    assert {group for group, _ in rows} == groups | {"input"}
