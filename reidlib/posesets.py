@@ -93,7 +93,6 @@ def selection(
     """What whole poses say about K: two criteria of K-means, two of the mixture.
 
     Args:
-        ks: numbers of clusters.
         sample: the silhouette is taken on at most so many poses.
 
     Returns:
@@ -141,11 +140,11 @@ def plausibility(
 
     Raises ReIDDataError where a set is empty, or has a pose without joints.
     """
-    known = np.asarray(real, np.float64)
-    filled(known)  # raises where there is no torso
-    known = known[torso_valid(known)]
+    filled(real)  # raises where there is no torso
+    known = np.asarray(real, np.float64)[torso_valid(real)]
     lengths = limb_ratios(known)
     seen = np.isfinite(lengths).any(axis=0)
+    seen[0] = False  # neck to hips is nearly the ruler itself
     limits = np.nanquantile(lengths[:, seen], [0.01, 0.99], axis=0)
     rng = np.random.default_rng(seed)
     out = []
@@ -186,8 +185,7 @@ def limb_ratios(poses: ArrayLike) -> Doubles:
     torso = x[:, [2, 5]].mean(axis=1) - x[:, [9, 12]].mean(axis=1)
     start, end = np.array(SKELETONS["body25"].limbs).T
     length = np.linalg.norm(x[:, start] - x[:, end], axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a torso without length
-        return length / np.linalg.norm(torso, axis=-1)[:, None]
+    return length / np.maximum(np.linalg.norm(torso, axis=-1), 1e-9)[:, None]
 
 
 def distances(a: ArrayLike, b: ArrayLike) -> Doubles:
@@ -200,15 +198,19 @@ def distances(a: ArrayLike, b: ArrayLike) -> Doubles:
 
 
 def medoids(clusterer: PoseClusterer, points: ArrayLike) -> NDArray[np.int64]:
-    """The real pose nearest to each of `clusterer.poses_`: (K,) rows of `points`."""
-    filled(points)  # raises where there is no torso
+    """The real pose nearest to each of `clusterer.poses_`: (K,) rows of `points`.
+
+    A joint that a real pose lacks is at its mean, or the poses of few joints would win.
+    """
     rows = np.flatnonzero(torso_valid(points))
-    gaps = distances(clusterer.poses_, np.asarray(points)[rows])
-    return rows[np.nanargmin(gaps, axis=1)]
+    seen = np.isfinite(np.asarray(points)[rows, :, 0]).any(axis=0)
+    real = np.full((len(rows), 25, 2), np.nan)
+    real[:, seen] = filled(points).reshape(len(rows), -1, 2)
+    return rows[np.nanargmin(distances(clusterer.poses_, real), axis=1)]
 
 
 def with_zeros(points: ArrayLike, k: int, seed: int = 0) -> tuple[Doubles, Doubles]:
-    """With zeros for missing joints: (k, 25, 2) centres, (1000, 25, 2) samples of a GMM."""
+    """With zeros for missing: (k, 25, 2) centres and (1000, 25, 2) drawn from a GMM."""
     values = np.asarray(points, np.float64)
     seen = np.isfinite(values[..., 0]).any(axis=0)
     rows = np.nan_to_num(values[:, seen]).reshape(len(values), -1)
