@@ -2,7 +2,7 @@
 
     python book/poses.py market1501 data/Market-1501-v15.09.15
 
-Only keypoints are read, and only numbers are written: <dataset>-poses.json in
+Keypoints and picture sizes are read, numbers are written: <dataset>-poses.json in
 book/results, with the K poses of the paper's four methods at its four K, what zeros for
 missing joints do, how stable the clusters are, what K the poses ask for, and how
 plausible they are.

@@ -458,8 +458,8 @@ plt.show()
 # *Inertia, silhouette, AIC and BIC per pose against K, four panels. The
 # inertia falls without an elbow. The silhouette is best at the smallest K and
 # flat from about 8 on. The BIC is lowest where one more cluster no longer pays
-# for its parameters: in the small synthetic world at the left end. The AIC turns
-# later. Alt text: four small line plots.*
+# for its parameters: in the small synthetic world at the left end. The AIC
+# turns a little later. Alt text: four small line plots.*
 #
 # The winners, by each criterion:
 
@@ -654,8 +654,8 @@ print("K is nothing to joints:", bool(np.ptp(flat, axis=1).max() == 0))
 #
 # All of this was the world of this run. Is it so on photographs? The keypoints
 # of Market-1501's training half (hold-out split) were clustered once, by
-# `python book/poses.py market1501 FOLDER`, which opens no photograph and
-# keeps nothing but numbers.
+# `python book/poses.py market1501 FOLDER`, which looks at no photograph but
+# for its size, and keeps nothing but numbers.
 
 # %%
 results = run.home / "book" / "results"

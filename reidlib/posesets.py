@@ -38,9 +38,7 @@ def filled(points: ArrayLike) -> Doubles:
     values = np.asarray(points, np.float64)
     used = np.clip(values[torso_valid(values)], 0, 1)
     if not len(used):
-        raise ReIDDataError(
-            "no pose shows both hips and both shoulders; give whole ones."
-        )
+        raise ReIDDataError("no pose shows both hips and both shoulders; give others.")
     used = used[:, np.isfinite(used[..., 0]).any(axis=0)]
     used = np.where(np.isnan(used), np.nanmean(used, axis=0), used)
     return used.reshape(len(used), -1)

@@ -129,6 +129,7 @@ def test_plausibility_counts_what_is_wrong_with_a_pose():
     assert [*table["measure"][:4]] == MEASURES
     assert values.loc["good", "sides agree"] == 1
     assert values.loc["good", "nearest real"] == 0
+    assert LIMBS[0] == (1, 8)  # the limb that is left out
     joints = np.isfinite(bad[..., 0]).sum()
     assert values.loc["bad", "joints outside"] == pytest.approx(1 / joints)
     assert values.loc["bad", "sides agree"] == 0.75
@@ -161,10 +162,11 @@ def test_medoids_are_the_nearest_poses_by_a_loop():
     points[7, 9] = np.nan  # no torso: never a medoid
     clusterer = PoseClusterer("body", "kmeans", 5).fit(points)
     found = posesets.medoids(clusterer, points)
+    mean = np.ma.masked_invalid(points[torso_valid(points)]).mean(0).filled(np.nan)
     for pose, row in zip(clusterer.poses_, found, strict=True):
         gaps = []
         for other in points:
-            shift = (other - pose) * [0.5, 1.0]
+            shift = (np.where(np.isnan(other), mean, other) - pose) * [0.5, 1.0]
             far = np.nanmean((shift**2).sum(-1))
             gaps.append(far if torso_valid(other) else np.inf)
         assert row == np.argmin(gaps)
@@ -236,7 +238,7 @@ def test_k_above_the_number_of_whole_torsos_is_refused():
 
 
 def test_a_component_that_empties_is_never_drawn(monkeypatch):
-    """As if a component had lost all its members: hardly a weight, no share."""
+    """As if a component had lost all its members to the others."""
     points = standing()
     clusterer = PoseClusterer("body", "gmm", 3)
     fit = GaussianMixture.fit
@@ -244,14 +246,25 @@ def test_a_component_that_empties_is_never_drawn(monkeypatch):
     def emptied(self, rows):
         fit(self, rows)
         self.weights_ = np.array([0.5, 0.5, 1e-300])
+        self.means_[2] = 0
         return self
 
     monkeypatch.setattr(GaussianMixture, "fit", emptied)
     clusterer.fit(points)
     assert np.isfinite(clusterer.visible_).all()
     assert np.isfinite(clusterer.poses_[:, :19]).all()
-    means = clusterer.set_params(mode="means").fit(points)
-    assert means.visible_[2].max() < 1e-6
+    assert clusterer.visible_[2].max() < 1e-6
+    means = clusterer.set_params(mode="means").fit(points).poses_
+    assert np.isnan(means).all(axis=(1, 2)).tolist() == [False, False, True]
+
+
+@pytest.mark.xfail(raises=ValueError, strict=True, reason="scikit-learn's own words")
+def test_a_joint_that_one_pose_shows_is_as_good_as_never_seen():
+    points = standing()
+    points[4, 20] = 0.5
+    for target in ("body", "joint"):
+        poses = PoseClusterer(target, "gmm", 3).fit(points).poses_
+        assert np.isnan(poses[:, 20]).all()
 
 
 @pytest.fixture(scope="session")
