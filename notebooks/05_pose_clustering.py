@@ -405,8 +405,7 @@ print(
 # %% tags=["nbval-ignore-output"]
 sizes = [c for c in posesets.PAPER_K if 4 * c <= len(whole)] or [2]
 agreement = posesets.stability(points, sizes, range(4), 4)
-layout = {"index": ["method", "over"], "columns": "K"}
-agreement.pivot(**layout, values=["mean", "min"]).round(2)
+agreement.pivot_table(["mean", "min"], ["method", "over"], "K").round(2)
 
 # %% [markdown]
 # *Adjusted Rand index between fits: mean and least over all pairs of four
@@ -576,7 +575,7 @@ def with_limits(rows):
         lambda r: f"{r.value:.3g} ({r.low:.3g}–{r.high:.3g})", axis=1
     )
     table = rows.assign(text=text)
-    table = table.pivot(index="set", columns="measure", values="text")
+    table = table.pivot_table("text", "set", "measure", aggfunc="first")
     return table.loc[rows["set"].unique(), rows["measure"].unique()]
 
 
@@ -591,10 +590,9 @@ with_limits(judged)
 # noise around the three centres.
 
 # %%
-table = judged.pivot(index="set", columns="measure", values="value")
+table = judged.pivot_table("value", "set", "measure")
 body, joint = (table[table.index.str.startswith(w)] for w in ("body", "joint"))
-agree, gap = table["sides agree"], table["nearest real"]
-wrong = "limbs off"
+agree, wrong = table["sides agree"], "limbs off"
 kept_sides = body["sides agree"].min() > 0.85
 print("whole bodies keep their sides:", bool(kept_sides))
 tossed = (joint["sides agree"] - 0.5).abs().max() < 0.15
@@ -628,9 +626,7 @@ for name, method in posesets.METHODS.items():
         sixteen[name, c] = one.poses_ if centres_only else some
 grid = posesets.plausibility(sixteen, points, seed=seed)
 grid[["method", "K"]] = grid["set"].tolist()
-limbs = grid[grid["measure"] == wrong].pivot(
-    index="method", columns="K", values="value"
-)
+limbs = grid[grid["measure"] == wrong].pivot_table("value", "method", "K")
 limbs.round(2)
 
 # %% [markdown]
@@ -730,8 +726,8 @@ handled.round(3)
 theirs = pd.DataFrame(real["stability"])
 both = {"Market-1501": theirs, "this run": agreement}
 both = pd.concat(both, names=["data"]).reset_index("data")
-layout = {"index": ["method", "over", "data"], "columns": "K"}
-both.pivot(**layout, values=["mean", "min"]).round(2)
+rows = ["method", "over", "data"]
+both.pivot_table(["mean", "min"], rows, "K").round(2)
 
 # %% [markdown]
 # *Adjusted Rand index, mean and least over all pairs of fits.* With nearly
@@ -749,7 +745,7 @@ first[["min", "mean", "max"]].round(2)
 # $K$ agrees least.
 
 # %%
-mean = theirs.pivot(index=["method", "over"], columns="K", values="mean")
+mean = theirs.pivot_table("mean", ["method", "over"], "K")
 steadier = mean.loc["K-means"] > mean.loc["GMM"]
 print("K-means is steadier at the same K:", bool(steadier.all(axis=None)))
 print("K = 24 is the least steady:", bool((mean.idxmin(axis=1) == 24).all()))
@@ -793,7 +789,7 @@ with_limits(likely[likely["K"].isin([0, 12])])
 
 # %%
 at = likely[likely["K"] == 12]
-at = at.pivot(index="set", columns="measure", values="value")
+at = at.pivot_table("value", "set", "measure")
 tossed = at["sides agree"].filter(like="joint")
 print("sides agree, joint by joint:", *tossed.round(2))
 print("most limbs off:", at["limbs off"].idxmax())

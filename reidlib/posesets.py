@@ -141,7 +141,7 @@ def plausibility(
     filled(real)  # raises where there is no torso
     known = np.asarray(real, np.float64)[torso_valid(real)]
     lengths = limb_ratios(known)
-    seen = np.isfinite(lengths).any(axis=0)
+    seen = np.asarray(np.isfinite(lengths).any(axis=0))
     seen[0] = False  # neck to hips is nearly the ruler itself
     limits = np.nanquantile(lengths[:, seen], [0.01, 0.99], axis=0)
     rng = np.random.default_rng(seed)
@@ -226,9 +226,10 @@ def faults(centres: ArrayLike, samples: ArrayLike) -> dict[str, float]:
     """
     c, s = np.asarray(centres), np.asarray(samples)
     corner, outside = (c < 0.15).all(axis=-1), ((s < 0) | (s > 1)).any(axis=-1)
+    shown = [np.isfinite(poses[..., 0]) for poses in (c, s)]
     return {
-        "K-means: joints near the corner": corner[~np.isnan(c[..., 0])].mean(),
-        "GMM: joints outside": outside[~np.isnan(s[..., 0])].mean(),
+        "K-means: joints near the corner": float(np.mean(corner, where=shown[0])),
+        "GMM: joints outside": float(np.mean(outside, where=shown[1])),
     }
 
 
