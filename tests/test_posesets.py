@@ -254,11 +254,16 @@ def test_a_component_that_empties_is_never_drawn(monkeypatch):
     assert np.isfinite(clusterer.visible_).all()
     assert np.isfinite(clusterer.poses_[:, :19]).all()
     assert clusterer.visible_[2].max() < 1e-6
-    means = clusterer.set_params(mode="means").fit(points).poses_
-    assert np.isnan(means).all(axis=(1, 2)).tolist() == [False, False, True]
+    with pytest.raises(ReIDDataError, match="1 of 3 clusters lost all their poses"):
+        clusterer.set_params(mode="means").fit(points)
 
 
-@pytest.mark.xfail(raises=ValueError, strict=True, reason="scikit-learn's own words")
+def test_a_mixture_needs_two_poses():
+    for target in ("body", "joint"):
+        with pytest.raises(ReIDDataError, match="needs two poses with a whole torso"):
+            PoseClusterer(target, "gmm", 1).fit(standing()[:1])
+
+
 def test_a_joint_that_one_pose_shows_is_as_good_as_never_seen():
     points = standing()
     points[4, 20] = 0.5

@@ -95,7 +95,8 @@ class PoseClusterer(BaseEstimator):
         Raises:
             ReIDConfigError: a parameter is out of range, or there are fewer different
                 poses with a whole torso than clusters.
-            ReIDDataError: no pose has a whole torso.
+            ReIDDataError: no pose has a whole torso, only one for a mixture, or a cluster
+            whose mean is wanted lost all its poses.
         """
         self._check_parameters()
         values = _points(points)
@@ -106,8 +107,15 @@ class PoseClusterer(BaseEstimator):
                 f"none of the {len(values):,} poses shows both hips and both shoulders;"
                 " give keypoints of whole bodies."
             )
+        if self.algorithm == "gmm" and len(used) < 2:
+            raise ReIDDataError(
+                "a mixture needs two poses with a whole torso, and there is 1; give "
+                "more, or take algorithm='kmeans'."
+            )
         seen = np.isfinite(used[..., 0])  # (N, 25)
-        self._joints = np.flatnonzero(seen.any(axis=0))
+        # one place has no spread: to a joint's own mixture, seen once is never seen
+        least = 2 if (self.target, self.algorithm) == ("joint", "gmm") else 1
+        self._joints = np.flatnonzero(seen.sum(axis=0) >= least)
         if self.target == "body":
             self._fit_body(used[:, self._joints], seen)
         else:
@@ -184,7 +192,13 @@ class PoseClusterer(BaseEstimator):
         filled = np.where(np.isnan(used), np.nanmean(used, axis=0), used)
         mixture = self._mixture(filled.reshape(len(used), -1), self.n_poses, False)
         self._mixtures = [mixture]
-        total = np.maximum(mixture.share.sum(axis=0), 1e-12)  # a component may be empty
+        total = np.maximum(mixture.share.sum(axis=0), 1e-12)
+        empty = int((total < 1e-6).sum())
+        if empty and self.mode == "means":  # an empty one is never drawn
+            raise ReIDDataError(
+                f"{empty} of {self.n_poses} clusters lost all their poses; lower "
+                "n_poses, or take another random_state."
+            )
         self.visible_ = (mixture.share.T @ seen) / total[:, None]
 
     def _mixture(self, rows: Doubles, count: int, per_joint: bool) -> _Mixture:
