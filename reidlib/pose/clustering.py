@@ -95,8 +95,8 @@ class PoseClusterer(BaseEstimator):
         Raises:
             ReIDConfigError: a parameter is out of range, or there are fewer different
                 poses with a whole torso than clusters.
-            ReIDDataError: no pose has a whole torso, only one for a mixture, or a cluster
-            whose mean is wanted lost all its poses.
+            ReIDDataError: no pose has a whole torso, only one for a mixture, or a
+                cluster whose mean is wanted lost all its poses.
         """
         self._check_parameters()
         values = _points(points)
