@@ -553,15 +553,16 @@ fusions.loc[["input", "paper's generator", "aligned generator"]]
 # %% [markdown]
 # *Recorded: every rule on the drawings of the aligned generator, below R2 and
 # the paper's generator. "Second encoder": R2 was trained once more, as long,
-# on drawings, and describes them; PN-GAN does the same. "End to end": FusionNet
-# and R2 are fine-tuned together, once with the generator.*
+# on drawings, and describes them; PN-GAN does the same. "End to end":
+# FusionNet and R2 are fine-tuned together, once with the generator.*
 
 # %%
 gain = records.intervals(record, "over R2/mAP", ["group", "system"], seeds)
 ours = gain["aligned generator", "slots, second encoder"]
-print("FusionNet as printed beats R2:", gain["aligned generator", "FusionNet"].low > 0)
-print("and with the paper's generator:", gain["paper's generator", "FusionNet"].low > 0)
-print("our best gains three points or more:", ours.value >= 0.03 and ours.low > 0)
+for group in ("paper's generator", "aligned generator"):
+    beats = gain[group, "FusionNet"].low > 0
+    print(f"FusionNet on drawings of the {group} beats R2: {beats}")
+print("the best gains three points: ", ours.value >= 0.03 and ours.low > 0)
 
 # %% [markdown]
 # **With drawings that keep the person, FusionNet as printed beats R2.** It
@@ -574,8 +575,8 @@ print("our best gains three points or more:", ours.value >= 0.03 and ours.low > 
 #
 # ## Is it the poses?
 #
-# A gain over R2 can come from more layers, from more looks at one picture, from
-# a second network, or from cleaner pictures. Each is a control:
+# A gain over R2 can come from more layers, from more looks at one picture,
+# from a second network, or from cleaner pictures. Each is a control:
 #
 # - **copies**: the picture's own feature $K$ times; with a *second encoder*
 #   that was trained as long again on photographs, an ensemble of two;

@@ -142,7 +142,6 @@ def joint(
     fused, _ = fusionnet(run, evidence(run, drawer=drawer, chosen=chosen))
     first = stages.r2(run)
     config = cast(JointConfig, fitting(config, run.data.train, run.seed))
-    given = {s: _given(run, s, config, drawer, chosen) for s in ("train", *FOUND)}
 
     def empty(identities: int) -> Joint:
         g = drawer.network if config.generator else None
@@ -155,7 +154,7 @@ def joint(
         history = train_descriptor(
             network,
             run.images("train"),
-            given["train"],
+            _given(run, "train", config, drawer, chosen),
             run.data.train,
             config,
             _adamw(network, config),
@@ -172,6 +171,7 @@ def joint(
     stage = run.stage(name, _keyed(config), build, inputs=inputs)
     network = empty(1)
     network.load_state_dict(stage.tensors, strict=False)
+    given = {s: _given(run, s, config, drawer, chosen) for s in FOUND}
     made = {s: describe(network, run.images(s), given[s], batch=SHOWN) for s in FOUND}
     return Trained(network.eval(), stage), made
 
