@@ -391,8 +391,8 @@ plots.interval_lines({"slots": more}, "mAP over R2")
 plt.show()
 
 # %% [markdown]
-# *Recorded: gain over R2 in mAP against the number of poses, averaged over three
-# seeds, with 95 % intervals over query identities.*
+# *Recorded: gain over R2 in mAP against the number of poses, averaged over
+# three seeds, with 95 % intervals over query identities.*
 #
 # One pose brings most of it, and more than a few bring nothing that could be
 # told. That fits chapter 6: much of what a drawing does is to show the person
