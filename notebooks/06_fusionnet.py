@@ -569,9 +569,9 @@ print("the best gains three points: ", ours.value >= 0.03 and ours.low > 0)
 # learned from the same tidy features as before, so suspect 1 did it: the
 # paper's fusion works, its generator does not. Simpler is better: *slots*
 # have one weight to choose, and gain more than FusionNet's millions; an
-# encoder of its own for drawings adds as much again. Two remedies failed:
-# attention over poses, which learns the training identities by heart, and
-# training end to end, which unlearns a little of what R2 knew.
+# encoder of its own for drawings adds more than half as much again, with or
+# without a triplet loss. Two remedies failed: attention over poses falls below
+# R2, and training end to end takes from FusionNet's gain instead of adding.
 #
 # ## Is it the poses?
 #
@@ -647,13 +647,13 @@ plt.show()
 # %% [markdown]
 # *Recorded: the gain of the same rule, slots, on better and better evidence.*
 #
-# Two things are told here. Cleaning alone gains as much as the aligned
-# generator's drawings: what they bring is in large part a person without
-# blur, passers-by and a stranger's background. And pose transfer proper would
-# bring several times more, if it were perfect. The losses can be read off the
-# table, from the largest: the **generator** (true against drawn pictures, same
-# rule), then **FusionNet** as a rule (against slots, both on true pictures),
-# and what is left to a mAP of one is the **encoder's**.
+# Two things are told here. Cleaning alone gains as much as R2 does from the
+# aligned generator's drawings: what they bring may in large part be a person
+# without blur, noise and passers-by. And pose transfer proper would bring
+# several times more, if it were perfect. Where is it lost? The table says it,
+# from the largest loss: in the **generator** (true against drawn pictures,
+# same rule), in the **encoder** (what true pictures leave to a mAP of one), and
+# in **FusionNet** as a rule (against slots, both on true pictures).
 
 # %% [markdown]
 # ## Who gains?
@@ -669,8 +669,8 @@ sides = {
     "other side": "sides/gain, other side",
     "difference": "sides/other gains more by",
 }
-table = records.recorded(record, sides, ["group", "system"], seeds)
-table.loc[
+by_side = records.recorded(record, sides, ["group", "system"], seeds)
+by_side.loc[
     [
         ("aligned generator", "slots"),
         ("aligned generator", second),
