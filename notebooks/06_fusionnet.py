@@ -652,8 +652,8 @@ plt.show()
 # without blur, noise and passers-by. And pose transfer proper would bring
 # several times more, if it were perfect. Where is it lost? The table says it,
 # from the largest loss: in the **generator** (true against drawn pictures,
-# same rule), in the **encoder** (what true pictures leave to a mAP of one), and
-# in **FusionNet** as a rule (against slots, both on true pictures).
+# same rule), in the **encoder** (what true pictures leave to a mAP of one),
+# and in **FusionNet** as a rule (against slots, both on true pictures).
 
 # %% [markdown]
 # ## Who gains?

@@ -218,6 +218,8 @@ def gains(values: Mapping[str, Interval], label: str) -> Figure:
         ax.plot(found.value, place, "o", ms=5, color=colour, mfc=face)
     ax.axvline(0, color=GREY, lw=1)
     ax.set(xlabel=label, yticks=range(len(values)), yticklabels=[*values][::-1])
+    ax.set_ylim(-0.6, len(values) - 0.4)
+    ax.locator_params(axis="x", nbins=6)
     ax.grid(visible=False, axis="y")
     return figure
 
