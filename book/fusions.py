@@ -24,10 +24,7 @@ from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of, scored
 from reidlib import fusing, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
-from reidlib.models import Encoder, PoseGenerator
-from reidlib.profiles import fitting
-from reidlib.training import describe, kept_row, train_identities
-from reidlib.training.checkpoint import Checkpoint
+from reidlib.training import describe
 
 METHODS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
 
@@ -65,7 +62,9 @@ def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     second = fusing.second_encoder(run, drawer=aligned)
     better = fusing.evidence(run, drawer=aligned, second=second)
     yield ruled(run, "slots, second encoder", "aligned generator", better, fusing.slots)
-    third = with_triplets(run, aligned)
+    base = run.profile.encoder
+    triplets = replace(base, each=min(8, base.batch // 2), triplet=1.0)
+    third = fusing.second_encoder(run, drawer=aligned, config=triplets)
     best = fusing.evidence(run, drawer=aligned, second=third)
     name = "slots, second encoder with triplets"
     yield ruled(run, name, "aligned generator", best, fusing.slots)
@@ -75,37 +74,6 @@ def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
         chosen = stages.poses(run, n_poses=count)
         more = fusing.evidence(run, drawer=aligned, chosen=chosen)
         yield ruled(run, f"slots, K = {count}", "number of poses", more, fusing.slots)
-
-
-def with_triplets(
-    run: runs.Run, drawer: stages.Trained[PoseGenerator]
-) -> stages.Trained[Encoder]:
-    """A second encoder that also pulls together what is hardest to recognise.
-
-    Among the drawings of one person these are other poses of other photographs.
-    """
-    first, chosen, table = stages.r2(run), stages.poses(run), run.data.train
-    table = table.loc[table.index.repeat(len(chosen.network.poses_))]
-    table = table.reset_index(drop=True)
-    base = run.profile.encoder
-    config = replace(base, each=min(8, base.batch // 2), triplet=1.0)
-    config = fitting(config, table, run.seed)
-
-    def build(checkpoint: Checkpoint) -> manifests.Made:
-        images = fusing.pictures(run, "train", drawer=drawer, chosen=chosen)
-        made, history = train_identities(
-            images.flatten(0, 1),
-            table,
-            config,
-            weights=first.stage.weights,
-            seed=run.seed,
-            checkpoint=checkpoint,
-        )
-        return manifests.Made(made.state_dict(), history, kept_row(history))
-
-    inputs = (first.stage, chosen.stage, drawer.stage)
-    stage = run.stage("r2-on-drawn-triplet", config, build, inputs=inputs)
-    return stages.Trained(config.build(weights=stage.weights).eval(), stage)
 
 
 def _bake_off(run: runs.Run, group: str, drawn: Evidence) -> Iterator[System]:

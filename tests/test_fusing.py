@@ -233,6 +233,14 @@ def test_a_second_encoder_starts_from_r2_and_leaves_it_alone(tiny_run: Run) -> N
     assert torch.equal(extract(first, tiny_run.images("query")), before)
 
 
+def test_a_second_encoder_may_learn_by_triplets(tiny_run: Run) -> None:
+    config = replace(tiny_run.profile.encoder, each=4, triplet=1.0)
+    plain = fusing.second_encoder(tiny_run)
+    pulled = fusing.second_encoder(tiny_run, config=config)
+    assert pulled.stage.folder != plain.stage.folder
+    assert "triplet" in pulled.stage.history.columns
+
+
 @pytest.mark.parametrize("generator", [False, True])
 def test_end_to_end_training_changes_what_it_says(
     generator: bool, tiny_run: Run

@@ -18,6 +18,7 @@ from reidlib.profiles import fitting
 from reidlib.runs import Run
 from reidlib.stages import Trained
 from reidlib.training import (
+    EncoderConfig,
     FusionConfig,
     describe,
     kept_row,
@@ -96,23 +97,32 @@ def second_encoder(
     *,
     drawer: Trained[PoseGenerator] | None = None,
     chosen: Trained[PoseClusterer] | None = None,
+    config: EncoderConfig | None = None,
 ) -> Trained[Encoder]:
     """R2, trained as long again on the evidence instead of the photographs.
 
     R2 has never seen a drawing. PN-GAN trains a second network on its drawings for
     that; here it starts from R2's weights. For kind "copies", it is the control that
     was trained equally long on the photographs.
+
+    Args:
+        kind: as in `evidence`.
+        config: of the training; None: the profile's. With a triplet loss it also pulls
+            together what is hardest to recognise: among the drawings of one person
+            these are other poses of other photographs.
     """
     drawer, chosen = drawer or stages.ptgan(run), chosen or stages.poses(run)
-    first = stages.r2(run)
-    config = fitting(run.profile.encoder, run.data.train, run.seed)
+    first, table = stages.r2(run), run.data.train
+    once = kind in ("copies", "cleaned")  # of which there is one picture, not K
+    count = 1 if once else len(chosen.network.poses_)
+    table = table.loc[table.index.repeat(count)].reset_index(drop=True)
+    config = fitting(config or run.profile.encoder, table, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
         images = pictures(run, "train", kind, drawer=drawer, chosen=chosen)
-        table = run.data.train
         made, history = train_identities(
             images.flatten(0, 1),
-            table.loc[table.index.repeat(images.shape[1])].reset_index(drop=True),
+            table,
             config,
             weights=first.stage.weights,
             seed=run.seed,
@@ -122,6 +132,7 @@ def second_encoder(
 
     inputs = (first.stage, chosen.stage, drawer.stage)
     name = f"r2-on-{kind}-{chosen.stage.folder.name}-{drawer.stage.folder.name}"
+    name += "-triplet" if config.triplet > run.profile.encoder.triplet else ""
     stage = run.stage(name.replace(" ", "-"), _keyed(config), build, inputs=inputs)
     return Trained(config.build(weights=stage.weights).eval(), stage)
 
