@@ -12,7 +12,7 @@ stages of a run, so that a second call goes on where the first was stopped.
 
 import argparse
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -298,26 +298,31 @@ COMMANDS: dict[str, Callable[[runs.Run, argparse.Namespace], Iterator[Row]]] = {
 }
 
 
-def main(arguments: list[str] | None = None) -> Path:
-    """Run one command; the file that it wrote."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=COMMANDS)
+def options(text: str | None, commands: Iterable[str]) -> argparse.ArgumentParser:
+    """What every experiment can be asked: a command, and on which data."""
+    parser = argparse.ArgumentParser(description=(text or "").split("\n")[0])
+    parser.add_argument("command", choices=commands)
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", default="", help="empty: the world is rendered")
     parser.add_argument("--profile", default="smoke", help="smoke or full")
+    return parser
+
+
+def begun(given: argparse.Namespace, seed: int) -> runs.Run:
+    """The run that was asked for."""
+    chosen = {k: getattr(given, k) for k in ("dataset", "root", "profile")}
+    return runs.begin("experiments", **chosen, seed=seed)
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    """Run one command; the file that it wrote."""
+    parser = options(__doc__, COMMANDS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--each", type=int, default=1, help="drawings of a picture")
     parser.add_argument("--steps-scale", type=float, default=1, help="for a rehearsal")
     parser.add_argument("--out", type=Path, help="folder; default: book/results")
     given = parser.parse_args(arguments)
-    run = runs.begin(
-        "experiments",
-        dataset=given.dataset,
-        root=given.root,
-        profile=given.profile,
-        seed=given.seed,
-    )
-    run = scaled(run, given.steps_scale)
+    run = scaled(begun(given, given.seed), given.steps_scale)
     # A rehearsal's numbers are no record.
     given.out = given.out or (
         RESULTS if given.steps_scale == 1 else run.folder / "results"

@@ -19,8 +19,17 @@ from typing import Any
 
 import torch
 
-from book.experiments import RESULTS, kinds, stage_name
-from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of, scored
+from book.experiments import RESULTS, begun, kinds, options, stage_name
+from book.scoring import (
+    FOUND,
+    Row,
+    Scored,
+    System,
+    headings,
+    over_seeds,
+    rows_of,
+    scored,
+)
 from reidlib import fusing, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
@@ -43,8 +52,14 @@ def ruled(
         facts["weight"] = fusing.fitted_weight(rule, x, g, run.data.train[out])
         rule = rule(facts["weight"])
     made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
-    k = found.drawn["query"].shape[1]
+    k = found.count
     return System(name, group, made, 1 + k, k if drawn else 0, facts)
+
+
+def baseline(run: runs.Run, found: Evidence) -> System:
+    """R2 alone, which everything is compared with."""
+    alone = ruled(run, "R2", "input", found, fusing.input_only)
+    return replace(alone, encoded=1, drawn=0)
 
 
 def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
@@ -52,10 +67,7 @@ def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     paper = fusing.evidence(run)
     aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
     drawn = fusing.evidence(run, drawer=aligned)
-    k = drawn.drawn["query"].shape[1]
-    yield replace(
-        ruled(run, "R2", "input", drawn, fusing.input_only), encoded=1, drawn=0
-    )
+    yield baseline(run, drawn)
     yield ruled(run, "slots", "paper's generator", paper, fusing.slots)
     yield learned(run, "FusionNet", "paper's generator", paper)
     yield from _bake_off(run, "aligned generator", drawn)
@@ -68,7 +80,7 @@ def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     best = fusing.evidence(run, drawer=aligned, second=third)
     name = "slots, second encoder with triplets"
     yield ruled(run, name, "aligned generator", best, fusing.slots)
-    yield from _end_to_end(run, aligned, k)
+    yield from _end_to_end(run, aligned, drawn.count)
     yield from _controls(run, aligned, drawn)
     for count in given.counts:
         chosen = stages.poses(run, n_poses=count)
@@ -85,7 +97,7 @@ def _bake_off(run: runs.Run, group: str, drawn: Evidence) -> Iterator[System]:
     pca = fusing.reduced(half, drawn.source["train"], drawn.drawn["train"], width)
     yield ruled(run, "slots, PCA", group, drawn, pca)
     _, made = fusing.attention(run, drawn)
-    k = drawn.drawn["query"].shape[1]
+    k = drawn.count
     yield System("attention", group, made, 1 + k, k, {})
     yield learned(run, "FusionNet", group, drawn)
 
@@ -93,7 +105,7 @@ def _bake_off(run: runs.Run, group: str, drawn: Evidence) -> Iterator[System]:
 def learned(run: runs.Run, name: str, group: str, found: Evidence) -> System:
     """FusionNet on some evidence."""
     trained, made = fusing.fusionnet(run, found)
-    k = found.drawn["query"].shape[1]
+    k = found.count
     facts = {"held out": trained.stage.metrics["score"]}
     return System(name, group, made, 1 + k, k, facts)
 
@@ -136,7 +148,7 @@ def _controls(
     two = ruled(run, "slots, second encoder on copies", group, twice, fusing.slots)
     yield replace(two, encoded=2, drawn=0)
     for kind in ("augmented", "random poses", "cleaned", "true"):
-        if kind in ("cleaned", "true") and not (run.data.root / "world.json").is_file():
+        if kind in ("cleaned", "true") and not run.rendered:
             continue
         found = fusing.evidence(run, kind, drawer=aligned)
         side = "ceiling" if kind in ("cleaned", "true") else group
@@ -149,17 +161,14 @@ def _controls(
     yield ruled(run, "slots, strangers", group, other, fusing.slots(0.5))
     network = fusing.fusionnet(run, drawn)[0].network
     made_of = {s: describe(network, other.source[s], other.drawn[s]) for s in FOUND}
-    k = other.drawn["query"].shape[1]
+    k = other.count
     yield System("FusionNet, strangers", group, made_of, 1 + k, k, {})
 
 
 def settings(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
-    """Table II with the aligned generator: four methods, four numbers of poses."""
+    """Table II with the aligned generator: four methods, at each number of poses."""
     aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
-    plain = fusing.evidence(run, "copies")
-    yield replace(
-        ruled(run, "R2", "input", plain, fusing.input_only), encoded=1, drawn=0
-    )
+    yield baseline(run, fusing.evidence(run, "copies"))
     for target, algorithm in METHODS:
         for count in given.counts:
             chosen = stages.poses(run, target, algorithm, count)
@@ -171,10 +180,7 @@ def settings(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
 
 def generators(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     """The paper's generator and its relatives, everything else alike."""
-    plain = fusing.evidence(run, "copies")
-    yield replace(
-        ruled(run, "R2", "input", plain, fusing.input_only), encoded=1, drawn=0
-    )
+    yield baseline(run, fusing.evidence(run, "copies"))
     for name, config in kinds(run.profile.ptgan).items():
         own = config == run.profile.ptgan
         drawer = stages.ptgan(run, config, stage_name("ptgan", name, own=own))
@@ -188,27 +194,19 @@ COMMANDS = {command.__name__: command for command in (fusions, settings, generat
 
 def main(arguments: list[str] | None = None) -> Path:
     """Compare the systems of every seed; the file that was written."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("--dataset", default="synthetic")
-    parser.add_argument("--root", default="", help="empty: the world is rendered")
-    parser.add_argument("--profile", default="smoke", help="smoke or full")
+    parser = options(__doc__, COMMANDS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--counts", type=int, nargs="*", default=[1, 2, 8])
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     found: dict[int, dict[str, Scored]] = {}
     for seed in given.seeds:
-        run = runs.begin(
-            "fusions",
-            dataset=given.dataset,
-            root=given.root,
-            profile=given.profile,
-            seed=seed,
-        )
+        run = begun(given, seed)
+        facing = [headings(run, split) for split in FOUND]
         found[seed] = {}
         for system in COMMANDS[given.command](run, given):
-            mine = found[seed][f"{system.group}: {system.name}"] = scored(run, system)
+            mine = scored(run, system, facing)
+            found[seed][f"{system.group}: {system.name}"] = mine
             print(seed, system.group, system.name, f"{mine.result.mAP:.3f}", flush=True)
     rows = [row for seed, one in found.items() for row in rows_of(seed, one)]
     rows += over_seeds(found)

@@ -20,6 +20,7 @@ from reidlib.retrieval import (
 )
 
 Row = dict[str, Any]
+Facing = list[NDArray[np.float64] | None]
 FOUND = ("query", "gallery")
 SIDES = (0.0, 90.0, 180.0)  # degrees between the headings of query and match
 
@@ -45,7 +46,7 @@ class System:
 
 def headings(run: runs.Run, split: str) -> NDArray[np.float64] | None:
     """(N,) degrees in which people walk, as rendered; None for photographs."""
-    if not (run.data.root / "world.json").is_file():
+    if not run.rendered:
         return None
     from reidlib.data.synthetic import open_world, true_shot
 
@@ -54,9 +55,8 @@ def headings(run: runs.Run, split: str) -> NDArray[np.float64] | None:
     return np.degrees([true_shot(world, name).facing for name in names])
 
 
-def by_side(run: runs.Run, made: dict[str, Tensor]) -> PoseCurve | None:
+def by_side(run: runs.Run, made: dict[str, Tensor], facing: Facing) -> PoseCurve | None:
     """Matches seen from the query's side, and from the other."""
-    facing = [headings(run, s) for s in FOUND]
     if facing[0] is None:
         return None
     return by_pose_distance(
@@ -79,10 +79,14 @@ class Scored:
     sides: PoseCurve | None
 
 
-def scored(run: runs.Run, system: System) -> Scored:
-    """Search the gallery with a system's descriptors."""
+def scored(run: runs.Run, system: System, facing: Facing) -> Scored:
+    """Search the gallery with a system's descriptors.
+
+    Args:
+        facing: `headings` of query and gallery.
+    """
     result = run.evaluate(*(system.made[s] for s in FOUND))
-    return Scored(system, result, by_side(run, system.made))
+    return Scored(system, result, by_side(run, system.made, facing))
 
 
 def rows_of(seed: int, found: dict[str, Scored]) -> Iterator[Row]:

@@ -75,6 +75,11 @@ class Run:
         """``runs/<data set>/<scale>``, and below it the part where it is one."""
         return self.home / "runs" / self.key / self.scale / self.part
 
+    @property
+    def rendered(self) -> bool:
+        """Whether the data set is a synthetic world, of which the truth is known."""
+        return (self.data.root / "world.json").is_file()
+
     @cached_property
     def data_digest(self) -> str:
         """Of the tables and files of the data set."""

@@ -78,7 +78,8 @@ def test_a_gain_over_r2_is_that_of_the_paired_bootstrap(tiny_run: Run) -> None:
         "R2": fusions.ruled(tiny_run, "R2", "input", found, fusing.input_only),
         "mean": fusions.ruled(tiny_run, "mean", "rules", found, fusing.mean),
     }
-    scored = {name: scoring.scored(tiny_run, s) for name, s in systems.items()}
+    facing = [scoring.headings(tiny_run, split) for split in scoring.FOUND]
+    scored = {n: scoring.scored(tiny_run, s, facing) for n, s in systems.items()}
     _, row = scoring.rows_of(0, scored)
     wanted = paired_bootstrap(scored["mean"].result, scored["R2"].result)
     assert row["over R2"]["mAP"] == pytest.approx(wanted.difference)

@@ -1,8 +1,7 @@
 """K more features of every picture: of drawings, or of what a control puts there.
 
-FusionNet's gain over R2 can have four causes that have nothing to do with poses: more
-layers, more views, cleaner pictures, and a descriptor that was drawn for somebody. So
-the drawings can be replaced, all else equal.
+A gain over R2 can have causes that have nothing to do with poses: more layers, more
+looks at one picture, or a cleaner one. So the drawings can be replaced, all else equal.
 """
 
 from dataclasses import dataclass, replace
@@ -48,6 +47,11 @@ class Evidence:
     source: dict[str, Tensor]
     drawn: dict[str, Tensor]
     inputs: tuple[Finished, ...]
+
+    @property
+    def count(self) -> int:
+        """K."""
+        return self.drawn["query"].shape[1]
 
 
 def evidence(
@@ -180,7 +184,7 @@ def _rendered(run: Run, split: str, poses: np.ndarray | None) -> Tensor:
     The world has people in three dimensions, and the K poses have two. Each is lent
     the body of the training picture whose pose is nearest.
     """
-    if not (run.data.root / "world.json").is_file():
+    if not run.rendered:
         raise ReIDDataError(
             f"{run.data.root} is no rendered world, so nobody knows how its people "
             "look in another pose; use the synthetic data set for this."
@@ -211,7 +215,7 @@ def _bodies(run: Run, poses: np.ndarray) -> list:
 
 
 def _strangers(run: Run, split: str, count: int) -> Tensor:
-    """(N,) for each picture another one: all moved on by a random distance."""
+    """(N,) for each picture another one: the one before it in a random order."""
     rng = np.random.default_rng([run.seed, 7, SPLITS.index(split)])
     order = rng.permutation(count)
     found = np.empty(count, np.int64)

@@ -115,7 +115,7 @@ def _test_pictures(run: Run) -> tuple[pd.DataFrame, Tensor, np.ndarray]:
 
 def _rendered(run: Run, paths: pd.Series) -> tuple[Tensor, Tensor] | None:
     """(P, 3, H, W) in [-1, 1] without nuisance, and (P, H, W) who is the person."""
-    if not (run.data.root / "world.json").is_file():
+    if not run.rendered:
         return None
     from reidlib.data.synthetic import open_world, true_shot
 
