@@ -72,7 +72,7 @@ class Drawn:
 class Drawer:
     """What draws: the networks, K poses (K, 25, 2) in image units, and a digest."""
 
-    encoder: Encoder
+    encoder: Encoder | None
     generator: PoseGenerator
     poses: NDArray[np.floating]
     digest: str

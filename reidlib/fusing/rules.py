@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
+from reidlib.models import Slots
 from reidlib.training import held_out_map
 
 Rule = Callable[[Tensor, Tensor], Tensor]
@@ -61,22 +62,12 @@ def weighted_sum(weight: float) -> Rule:
 
 
 def slots(weight: float) -> Rule:
-    """Features side by side, so that like is compared with like, (N, (K + 1) D).
-
-    The cosine of two such descriptors is a weighted mean of cosines: of picture with
-    picture, and of drawing with drawing in the *same* pose,
-
-        (1 - w) cos(x, x') + w / K * sum over k of cos(x_k, x'_k),
-
-    where a sum or a mean of features compares every pose with every other.
-    """
-    check_weight(weight)
+    """Features side by side, so that like is compared with like (`Slots`)."""
+    beside = Slots(weight)
 
     def rule(source: Tensor, drawn: Tensor) -> Tensor:
         x = _all(source, drawn)
-        shares = torch.full((x.shape[1], 1), weight / drawn.shape[1])
-        shares[0] = 1 - weight
-        return (x * shares.sqrt()).flatten(1)
+        return beside(x[:, 0], x[:, 1:])
 
     return rule
 

@@ -4,7 +4,7 @@ from reidlib.models.aligned import AlignedGenerator
 from reidlib.models.checkpoints import Matched, load_checkpoint
 from reidlib.models.encoder import Encoder
 from reidlib.models.extractor import PoseInvariantExtractor, redraw
-from reidlib.models.fusion import FusionNet
+from reidlib.models.fusion import FusionNet, Slots
 from reidlib.models.generators import PoseGenerator, build_generator, make_generator
 from reidlib.models.imagegan import ImageGenerator
 from reidlib.models.ptgan import Discriminator, Generator
@@ -19,6 +19,7 @@ __all__ = [
     "Matched",
     "PoseGenerator",
     "PoseInvariantExtractor",
+    "Slots",
     "build_generator",
     "load_checkpoint",
     "make_generator",

@@ -91,10 +91,12 @@ class Align(nn.Module):
         Returns:
             (B, K, V, h, w).
         """
-        b, k, h, w = len(source), target.shape[1], *target.shape[-2:]
+        b, k, h, w = source.shape[0], target.shape[1], *target.shape[-2:]
         where = positions((h, w), target)
         flat = self.normal[0](target.flatten(0, 1))
-        asked = self.query(torch.cat([flat, where.expand(len(flat), -1, -1, -1)], 1))
+        asked = self.query(
+            torch.cat([flat, where.expand(flat.shape[0], -1, -1, -1)], 1)
+        )
         seen = self.normal[1](source)
         offered = self.key(torch.cat([seen, where.expand(b, -1, -1, -1)], 1))
         # Queries do not see each other: those of all K poses make one long sequence.
@@ -260,7 +262,7 @@ class AlignedGenerator(nn.Module):
 
         Between the layers maps are (B K, C, h, w), every source's K poses in a row.
         """
-        b, k = len(images), plans[0].shape[1]
+        b, k = images.shape[0], plans[0].shape[1]  # len() would fix b in an export
         s2 = self.source[0](check_pictures(images, self.size))
         s3 = self.source[1](s2)
         x = plans[0] + self.align[0](plans[0], s3, s3)

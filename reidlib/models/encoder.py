@@ -22,8 +22,9 @@ class Encoder(nn.Module):
     what it was trained on is what tells them apart.
 
     Args:
-        arch: "resnet18" … "resnet152", or "resnet10" (one basic block a stage),
-            small enough for a laptop.
+        arch: "resnet18" … "resnet152", or small enough for a laptop: "resnet10" (one
+            basic block a stage), or "resnet8", the same without its last stage, which
+            holds three quarters of the weights (D = 256).
         weights: "imagenet" (torchvision downloads them), a path to a
             ``.safetensors`` file of an Encoder or to another library's checkpoint
             (``load_checkpoint``), or None for a network that is about to be trained
@@ -65,7 +66,9 @@ class Encoder(nn.Module):
         self.features = int(self.trunk.fc.in_features)
         self.trunk.fc = nn.Identity()
         if last_stride == 1:
-            _keep_resolution(self.trunk.layer4)
+            _keep_resolution(
+                self.trunk.layer3 if arch == "resnet8" else self.trunk.layer4
+            )
         self.neck = _neck(self.features) if neck else nn.Identity()
         self.head = _head(self.features, outputs, bottleneck, dropout, neck)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), False)
@@ -120,17 +123,21 @@ class Encoder(nn.Module):
 
 
 def _trunk(arch: str, imagenet: bool) -> ResNet:
-    if arch == "resnet10":
+    if arch in ("resnet8", "resnet10"):
         if imagenet:
             raise ReIDConfigError(
-                "There are no ImageNet weights for resnet10; use weights=None and "
+                f"There are no ImageNet weights for {arch}; use weights=None and "
                 "train it, or arch='resnet18'."
             )
-        return ResNet(BasicBlock, [1, 1, 1, 1])
+        small = ResNet(BasicBlock, [1, 1, 1, 1])
+        if arch == "resnet8":
+            small.layer4 = nn.Identity()
+            small.fc = nn.Linear(256, 1)  # as wide as what layer3 gives
+        return small
     known = [f"resnet{n}" for n in (18, 34, 50, 101, 152)]
     if arch not in known:
         raise ReIDConfigError(
-            f"Unknown arch '{arch}'; choose resnet10 or one of {known}."
+            f"Unknown arch '{arch}'; choose resnet8, resnet10 or one of {known}."
         )
     # V1 are the weights of the paper's time; V2 come from a newer recipe.
     chosen = get_model_weights(arch).IMAGENET1K_V1 if imagenet else None

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -9,48 +10,56 @@ from torch import Tensor, nn
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models.encoder import Encoder
 from reidlib.models.files import read_metadata, read_weights, write_weights
-from reidlib.models.fusion import FusionNet
+from reidlib.models.fusion import FusionNet, Slots
 from reidlib.models.generators import PoseGenerator, build_generator
 
-FORMAT = "reidlib.PoseInvariantExtractor/1"
+FORMAT = "reidlib.PoseInvariantExtractor/2"
+OLDER = ("reidlib.PoseInvariantExtractor/1",)  # FusionNet, and R2 looks at drawings
+FUSIONS: dict[str, type[FusionNet] | type[Slots]] = {
+    "fusionnet": FusionNet,
+    "slots": Slots,
+}
 
 
 class PoseInvariantExtractor(nn.Module):
-    """f = FusionNet(R2(I), R2(G(R1(I), p_1)), …, R2(G(R1(I), p_K))).
+    """f = fusion(R2(I), E(G(R1(I), p_1)), …, E(G(R1(I), p_K))), and E is R2 (eq. 2).
 
     Args:
         r1: encoder whose features the vector generator was trained on; the other
-            kinds do not ask it.
+            kinds do not ask it, and it may be None.
         generator: the pt-GAN's G, of any kind.
         r2: encoder of the input and of the generated pictures.
-        fusion: FusionNet for K pictures.
+        fusion: FusionNet for K pictures, or Slots.
         poses: (K, 25, 2) in [0, 1], NaN = missing; the same for every picture.
+        drawn_encoder: E, where the generated pictures have an encoder of their own.
 
     Raises:
-        ReIDConfigError: FusionNet was built for another K, or for other features.
+        ReIDConfigError: FusionNet was built for another K, or for other features; the
+            two encoders differ in width; R1 is missing where it is asked.
     """
 
     poses: Tensor
 
     def __init__(
         self,
-        r1: Encoder,
+        r1: Encoder | None,
         generator: PoseGenerator,
         r2: Encoder,
-        fusion: FusionNet,
+        fusion: FusionNet | Slots,
         poses: Tensor,
+        drawn_encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
-        built, given = (fusion.poses, fusion.features), (len(poses), r2.features)
-        if built != given:
-            raise ReIDConfigError(
-                f"FusionNet was built for {built[0]} poses and features of {built[1]} "
-                f"numbers, and there are {given[0]} poses and features of {given[1]}; "
-                "train it on these."
-            )
+        _check(r1, generator, r2, fusion, poses, drawn_encoder)
         self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
+        self.second = drawn_encoder
         self.register_buffer("poses", torch.as_tensor(poses, dtype=torch.float32))
         self.eval()
+
+    @property
+    def drawn_encoder(self) -> Encoder:
+        """E, the encoder of the generated pictures: R2 unless they have their own."""
+        return self.second or self.r2
 
     def generate(self, images: Tensor) -> Tensor:
         """Redraw every picture in the K poses: (B, 3, H, W) → (B, K, 3, H, W)."""
@@ -61,23 +70,36 @@ class PoseInvariantExtractor(nn.Module):
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) of the input and (B, K, D) of the generated pictures."""
         drawn = self.generate(images)
-        return self.r2(images), self.r2(drawn.flatten(0, 1)).unflatten(
-            0, drawn.shape[:2]
-        )
+        seen = self.drawn_encoder(drawn.flatten(0, 1))
+        return self.r2(images), seen.unflatten(0, drawn.shape[:2])
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] → (B, D) descriptors."""
+        """(B, 3, H, W) in [-1, 1] → (B, D) descriptors; of Slots (B, (K + 1) D)."""
         return self.fusion(*self.features(images))
 
-    def save(self, path: Path) -> None:
-        """Write everything, architecture included, to one safetensors file."""
+    def save(self, path: Path, *, half: bool = False) -> None:
+        """Write everything, architecture included, to one safetensors file.
+
+        Args:
+            path: of the file.
+            half: hold the numbers in 16 bits, in a file of half the size; what is read
+                back computes in 32 again.
+        """
+        fusions = {kind: name for name, kind in FUSIONS.items()}
         config = {
-            "r1": self.r1.config(),
+            "r1": self.r1 and self.r1.config(),
             "generator": self.generator.config(),
             "r2": self.r2.config(),
-            "fusion": self.fusion.config(),
+            "second": self.second and self.second.config(),
+            "fusion": {"kind": fusions[type(self.fusion)]} | self.fusion.config(),
         }
         tensors = {k: v for k, v in self.state_dict().items() if ".head." not in k}
+        if half:
+            lower = torch.float16
+            tensors = {
+                k: v.to(lower) if v.is_floating_point() else v
+                for k, v in tensors.items()
+            }
         meta = {"format": FORMAT, "config": json.dumps(config)}
         write_weights(path, tensors, meta)
 
@@ -87,10 +109,10 @@ class PoseInvariantExtractor(nn.Module):
 
         Raises:
             ReIDDataError: missing file, or not an extractor's.
-            ReIDConfigError: a kind of generator that there is not.
+            ReIDConfigError: a kind of generator or fusion that there is not.
         """
         meta = read_metadata(path)
-        if meta.get("format") != FORMAT:
+        if meta.get("format") not in (FORMAT, *OLDER):
             raise ReIDDataError(
                 f"{path} is not a saved extractor; give the extractor.safetensors "
                 "that the fusion stage wrote."
@@ -99,16 +121,43 @@ class PoseInvariantExtractor(nn.Module):
         extractor = cls(
             _encoder(config["r1"]),
             build_generator(config["generator"]),
-            _encoder(config["r2"]),
-            FusionNet(**config["fusion"]),
+            cast(Encoder, _encoder(config["r2"])),
+            _fusion(config["fusion"]),
             tensors["poses"],
+            _encoder(config.get("second")),
         )
         extractor.load_state_dict(tensors)
         return extractor
 
 
+def _check(
+    r1: Encoder | None,
+    generator: PoseGenerator,
+    r2: Encoder,
+    fusion: FusionNet | Slots,
+    poses: Tensor,
+    second: Encoder | None,
+) -> None:
+    """Refuse parts that do not fit."""
+    if isinstance(fusion, FusionNet):
+        built, given = (fusion.poses, fusion.features), (len(poses), r2.features)
+        if built != given:
+            raise ReIDConfigError(
+                f"FusionNet was built for {built[0]} poses and features of {built[1]} "
+                f"numbers, and there are {given[0]} poses and features of {given[1]}; "
+                "train it on these."
+            )
+    if second is not None and second.features != r2.features:
+        raise ReIDConfigError(
+            f"The encoder of drawings gives {second.features} numbers and R2 "
+            f"{r2.features}; give two of one width."
+        )
+    if r1 is None and generator.kind == "vector":
+        raise ReIDConfigError("The vector generator looks with R1; give it.")
+
+
 def redraw(
-    r1: Encoder, generator: PoseGenerator, images: Tensor, vectors: Tensor
+    r1: Encoder | None, generator: PoseGenerator, images: Tensor, vectors: Tensor
 ) -> Tensor:
     """Every picture in every pose, by a generator in evaluation mode.
 
@@ -119,9 +168,21 @@ def redraw(
     Returns:
         (B, K, 3, H, W) in [-1, 1].
     """
-    return generator.redraw(generator.look(r1, images), vectors)
+    return generator.redraw(generator.look(cast(Encoder, r1), images), vectors)
 
 
-def _encoder(config: dict) -> Encoder:
+def _encoder(config: dict | None) -> Encoder | None:
+    if config is None:
+        return None
     size = config.pop("input_size")
     return Encoder(**config, weights=None, input_size=tuple(size) if size else None)
+
+
+def _fusion(config: dict) -> FusionNet | Slots:
+    """The fusion that was saved; the first form of the file knew FusionNet alone."""
+    kind = config.pop("kind", "fusionnet")
+    if kind not in FUSIONS:
+        raise ReIDConfigError(
+            f"There is no fusion '{kind}'; choose one of {', '.join(FUSIONS)}."
+        )
+    return FUSIONS[kind](**config)

@@ -1,5 +1,7 @@
 """FusionNet: the input's feature and K generated ones become one descriptor."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -82,3 +84,39 @@ class FusionNet(nn.Module):
     def predict(self, source: Tensor, generated: Tensor) -> Tensor:
         """(B, C) identity logits, for training."""
         return self.head(self(source, generated))
+
+
+class Slots(nn.Module):
+    """Features side by side, so that like is compared with like: nothing is learnt.
+
+    The cosine of two such descriptors is a weighted mean of cosines: of picture with
+    picture, and of drawing with drawing in the *same* pose,
+
+        (1 - w) cos(x, x') + w / K * sum over k of cos(x_k, x'_k),
+
+    where a sum or a mean of features compares every pose with every other.
+
+    Args:
+        weight: w, the drawings' share.
+
+    Raises:
+        ReIDConfigError: it is outside [0, 1].
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        if not 0 <= weight <= 1:
+            raise ReIDConfigError(f"weight is {weight}; give a share between 0 and 1.")
+        self.weight = weight
+
+    def config(self) -> dict:
+        """The argument that rebuilds it (JSON types)."""
+        return {"weight": self.weight}
+
+    def forward(self, source: Tensor, generated: Tensor) -> Tensor:
+        """(B, D) and (B, K, D) → (B, (K + 1) D), of length one."""
+        k = generated.shape[1]
+        x = F.normalize(torch.cat([source[:, None], generated], dim=1), dim=-1)
+        drawn = math.sqrt(self.weight / k)
+        parts = [x[:, :1] * math.sqrt(1 - self.weight), x[:, 1:] * drawn]
+        return torch.cat(parts, dim=1).flatten(1)

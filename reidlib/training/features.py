@@ -27,16 +27,19 @@ def to_uint8(images: Tensor) -> Tensor:
 
 @contextmanager
 def serving(
-    *networks: nn.Module, precision: Precision = "fp32"
+    *networks: nn.Module | None, precision: Precision = "fp32"
 ) -> Iterator[tuple[torch.device, list[Any]]]:
-    """Copies of networks, fit for inference, on the accelerator.
+    """Copies of networks, fit for inference, on the accelerator; None stays None.
 
     Inside, products and convolutions run in ``precision`` where the device can.
     """
     device = processes().device
     lower = usable(precision, device) == "bf16"
     with torch.autocast(device.type, torch.bfloat16, enabled=lower):
-        yield device, [frozen(n, bf16=lower).to(device) for n in networks]
+        yield (
+            device,
+            [n if n is None else frozen(n, bf16=lower).to(device) for n in networks],
+        )
 
 
 def _shared(
@@ -118,7 +121,7 @@ def extract(
 
 @torch.no_grad()
 def extract_generated(
-    r1: Encoder,
+    r1: Encoder | None,
     generator: PoseGenerator,
     r2: Encoder,
     images: Tensor,

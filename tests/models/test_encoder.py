@@ -231,3 +231,18 @@ def test_weights_and_their_notes_come_back_and_nothing_else_stays(tmp_path):
     assert torch.equal(read_weights(path)["a"], turned)
     assert read_metadata(path) == {"format": "x"}
     assert [p.name for p in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_resnet8_is_resnet10_without_its_last_stage():
+    torch.manual_seed(0)
+    whole, cut = tiny().eval(), Encoder("resnet8", None).eval()
+    cut.load_state_dict(whole.state_dict(), strict=False)
+    maps = {}
+    whole.trunk.layer3.register_forward_hook(lambda *given: maps.update(x=given[2]))
+    x = pictures()
+    whole(x)
+    assert torch.allclose(cut(x), maps["x"].mean((2, 3)), atol=1e-5)
+    assert cut.features == 256
+    finer = Encoder("resnet8", None, last_stride=1).trunk.layer3
+    convolutions = [m for m in finer.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert {c.stride for c in convolutions} == {(1, 1)}

@@ -12,6 +12,7 @@ from reidlib.models import (
     FusionNet,
     Generator,
     PoseInvariantExtractor,
+    Slots,
     make_generator,
     redraw,
 )
@@ -180,3 +181,89 @@ def test_a_fusionnet_for_another_k_or_width_is_refused(extractor, features, coun
         PoseInvariantExtractor(
             extractor.r1, extractor.generator, extractor.r2, fusion, extractor.poses
         )
+
+
+def slotted(second=True):
+    """No R1, an aligned generator, slots, and an encoder of drawings."""
+    torch.manual_seed(0)
+    return PoseInvariantExtractor(
+        None,
+        make_generator("aligned", D, (32, 16), ngf=4, blocks=1),
+        Encoder("resnet8", None),
+        Slots(0.3),
+        torch.as_tensor(poses()),
+        Encoder("resnet8", None) if second else None,
+    )
+
+
+@torch.no_grad()
+def test_drawings_are_seen_by_their_own_encoder_and_lie_side_by_side():
+    whole, x = slotted(), pictures()
+    own, drawn = whole.features(x)
+    assert torch.allclose(own, whole.r2(x))
+    for k in range(K):
+        expected = whole.second(whole.generate(x)[:, k])
+        assert torch.allclose(drawn[:, k], expected, atol=1e-4)
+    made, cosine = whole(x), torch.nn.functional.cosine_similarity
+    assert made.shape == (2, (K + 1) * 256)
+    apart = 0.7 * cosine(own[0], own[1], 0)
+    apart += 0.1 * sum(cosine(drawn[0, k], drawn[1, k], 0) for k in range(K))
+    assert float(made[0] @ made[1]) == pytest.approx(float(apart), abs=1e-5)
+
+
+@pytest.mark.parametrize("second", [True, False])
+@torch.no_grad()
+def test_slots_and_a_second_encoder_are_saved_and_loaded(second, tmp_path):
+    made = slotted(second)
+    made.save(tmp_path / "full.safetensors")
+    again = PoseInvariantExtractor.load(tmp_path / "full.safetensors")
+    assert again.r1 is None and (again.second is not None) == second
+    assert torch.equal(again(pictures()), made(pictures()))
+
+
+@torch.no_grad()
+def test_half_the_bits_take_half_the_file_and_keep_the_direction(tmp_path):
+    made, sizes = slotted(), {}
+    for half in (False, True):
+        path = tmp_path / f"{half}.safetensors"
+        made.save(path, half=half)
+        sizes[half] = path.stat().st_size
+        again = PoseInvariantExtractor.load(path)(pictures())
+    assert sizes[True] < 0.55 * sizes[False]
+    assert again.dtype == torch.float32
+    cosine = torch.nn.functional.cosine_similarity(again, made(pictures()))
+    assert (cosine > 0.999).all()
+
+
+@torch.no_grad()
+def test_a_file_of_the_first_form_holds_a_fusionnet(extractor, tmp_path):
+    path = tmp_path / "extractor.safetensors"
+    extractor.save(path)
+    meta = read_metadata(path)
+    config = json.loads(meta["config"])
+    del config["second"], config["fusion"]["kind"]
+    meta |= {"format": "reidlib.PoseInvariantExtractor/1", "config": json.dumps(config)}
+    write_weights(path, read_weights(path), meta)
+    again = PoseInvariantExtractor.load(path)
+    assert torch.equal(again(pictures()), extractor(pictures()))
+
+
+def test_a_fusion_that_there_is_not_is_refused(tmp_path):
+    path = tmp_path / "full.safetensors"
+    slotted().save(path)
+    meta = read_metadata(path)
+    meta["config"] = meta["config"].replace('"slots"', '"hope"')
+    write_weights(path, read_weights(path), meta)
+    with pytest.raises(ReIDConfigError, match="no fusion 'hope'; choose"):
+        PoseInvariantExtractor.load(path)
+
+
+def test_parts_that_do_not_fit_are_refused(extractor):
+    e = extractor
+    parts = (e.generator, e.r2, Slots(0.3), e.poses)
+    with pytest.raises(ReIDConfigError, match="looks with R1; give it"):
+        PoseInvariantExtractor(None, *parts)
+    with pytest.raises(ReIDConfigError, match="drawings gives 256 numbers and R2 512"):
+        PoseInvariantExtractor(e.r1, *parts, Encoder("resnet8", None))
+    with pytest.raises(ReIDConfigError, match="weight is 1.5"):
+        Slots(1.5)
