@@ -1,4 +1,4 @@
-"""The command line: doctor, poses, train, generate, evaluate, extract, search.
+"""The command line: demo, doctor, poses, train, generate, evaluate, extract, search.
 
 Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
@@ -18,14 +18,18 @@ from torch import Tensor
 from reidlib import stages
 from reidlib.data import check, read_images
 from reidlib.data.datasets import NAMES
+from reidlib.demo import Demo
 from reidlib.enlargecli import Generate
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
+from reidlib.export import export
 from reidlib.manifests import Finished, write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
 from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
+from reidlib.shipped import WEIGHTS
+from reidlib.systems import full_model
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
 from reidlib.where import Where
 
@@ -121,8 +125,29 @@ class TrainFusion(Where):
 
 
 @dataclass(frozen=True)
+class TrainFull(Where):
+    """Train the full model: an aligned generator, R2, an encoder of drawings, slots.
+
+    Attributes:
+        ship: write the weights into the package as well, in 16 bits.
+    """
+
+    ship: bool = False
+
+    def run(self) -> int:
+        """Train what is missing, and say where the extractor is."""
+        run = self.open()
+        whole, _ = full_model(run)
+        if self.ship:
+            WEIGHTS.parent.mkdir(exist_ok=True)
+            whole.save(WEIGHTS, half=True)
+        print(run.folder / "full.safetensors")
+        return 0
+
+
+@dataclass(frozen=True)
 class Evaluate(Where):
-    """Score R1, R2 or the whole extractor on query and gallery.
+    """Score R1, R2, the paper's extractor or the full model on query and gallery.
 
     Attributes:
         features: which descriptor.
@@ -130,7 +155,7 @@ class Evaluate(Where):
         ap: "step", or "trapezoid" as in Market's own script.
     """
 
-    features: Literal["r1", "r2", "fusion"] = "fusion"
+    features: Literal["r1", "r2", "fusion", "full"] = "fusion"
     rerank: bool = False
     ap: Literal["step", "trapezoid"] = "step"
 
@@ -139,6 +164,9 @@ class Evaluate(Where):
         run = self.open()
         if self.features == "fusion":
             found = stages.fusion(run, stages.poses(run))[1]
+        elif self.features == "full":
+            whole, _ = full_model(run)
+            found = {s: extract(whole, run.images(s)) for s in ("query", "gallery")}
         else:
             encoder = (stages.r1 if self.features == "r1" else stages.r2)(run)
             found = stages.features(run, encoder, self.features)
@@ -159,7 +187,7 @@ class Extract:
     """Write the descriptors of a folder of pictures.
 
     Attributes:
-        weights: extractor.safetensors of a run.
+        weights: extractor.safetensors or full.safetensors of a run.
         images: folder of pictures.
         out: a .safetensors file; the pictures' names go beside it as .json.
     """
@@ -183,7 +211,7 @@ class Search:
     """Rank a gallery folder for one picture.
 
     Attributes:
-        weights: extractor.safetensors of a run.
+        weights: extractor.safetensors or full.safetensors of a run.
         query: a picture.
         gallery: a folder of pictures, or the .safetensors that ``extract`` wrote.
         top: how many to show.
@@ -217,13 +245,38 @@ class Search:
         return 0
 
 
+@dataclass(frozen=True)
+class Export:
+    """Write an extractor for other programs, and check it against PyTorch.
+
+    Attributes:
+        weights: extractor.safetensors or full.safetensors of a run; "shipped" for the
+            model that comes with the package.
+        out: a name in .onnx, or in .pt2 for torch.export.
+    """
+
+    weights: tyro.conf.Positional[Path]
+    out: tyro.conf.Positional[Path]
+
+    def run(self) -> int:
+        """Write, and say how near it comes."""
+        known = str(self.weights) == "shipped"
+        gap = export(
+            PoseInvariantExtractor.load(WEIGHTS if known else self.weights), self.out
+        )
+        print(f"{self.out}: 1 - cosine to PyTorch at most {gap:.0e}")
+        return 0
+
+
 Training = (
     Annotated[TrainEncoder, tyro.conf.subcommand("encoder")]
     | Annotated[TrainPtGAN, tyro.conf.subcommand("ptgan")]
     | Annotated[TrainPoses, tyro.conf.subcommand("poses")]
     | Annotated[TrainFusion, tyro.conf.subcommand("fusion")]
+    | Annotated[TrainFull, tyro.conf.subcommand("full")]
 )
 COMMANDS: dict[str, Any] = {
+    "demo": Demo,
     "doctor": Doctor,
     "poses": Poses,
     "train": Training,
@@ -231,6 +284,7 @@ COMMANDS: dict[str, Any] = {
     "evaluate": Evaluate,
     "extract": Extract,
     "search": Search,
+    "export": Export,
 }
 STAGES: dict[str, Any] = {
     "encoder": TrainEncoder,

@@ -25,7 +25,8 @@ class Profile:
     Attributes:
         name: "smoke" or "full".
         size: (height, width) of the pictures.
-        ids, images_per_id: of the synthetic world, where no root is given.
+        ids, images_per_id, world: of the synthetic world, where no root is given: its
+            size, and its seed.
         population: pictures of the disjoint synthetic people that R1 learns from.
         r1: "attributes", or "imagenet" where its weights can be downloaded.
         poses: K of the final model (GMM on the full body, Table II).
@@ -51,6 +52,7 @@ class Profile:
     ablation_ids: int
     deterministic: bool
     ablation_fusion: FusionConfig = field(default_factory=FusionConfig)
+    world: int = 0
 
 
 SMALL = EncoderConfig(
@@ -118,7 +120,30 @@ FULL = Profile(
     deterministic=False,
 )
 
-PROFILES = {profile.name: profile for profile in (SMOKE, FULL)}
+# The weights that come with the package: more people and steps than smoke, and other
+# people, so that smoke's test people are new to them.
+SHIPPED = replace(
+    SMOKE,
+    name="shipped",
+    ids=1600,
+    images_per_id=8,
+    world=1,
+    population=6000,
+    attributes=replace(SMOKE.attributes, arch="resnet8", steps=800),
+    encoder=replace(SMOKE.encoder, arch="resnet8", steps=1500),
+    ptgan=replace(
+        SMOKE.ptgan,
+        kind="aligned",
+        norm="group",
+        native_aspect=False,
+        steps=5000,
+        lr=1e-3,
+        validations=10,
+    ),
+    poses=6,
+)
+
+PROFILES = {profile.name: profile for profile in (SMOKE, FULL, SHIPPED)}
 
 
 def get_profile(name: str) -> Profile:

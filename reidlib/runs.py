@@ -287,12 +287,12 @@ def _synthetic(home: Path, scale: Profile) -> Path:
     folder = home / "runs" / "synthetic" / scale.name / "world"
     folder.parent.mkdir(parents=True, exist_ok=True)
     ids, each = scale.ids, scale.images_per_id
-    key = digest([ids, each, code_digest(("data/synthetic",))])
+    key = digest([ids, each, scale.world, code_digest(("data/synthetic",))])
     made = folder.with_name("world.key")
     with FileLock(folder.with_name(".world.lock")):
         if not folder.exists() or not made.exists() or made.read_text() != key:
             shutil.rmtree(folder, ignore_errors=True)
-            write_world(folder, ids=ids, seed=0, images_per_id=each)
+            write_world(folder, ids=ids, seed=scale.world, images_per_id=each)
             made.write_text(key)
     return folder
 

@@ -1,0 +1,132 @@
+"""Whole systems, picture in and descriptor out: R1, R2, and the model that works.
+
+The paper's own chain is `stages.extractor`. The *full model* here is what chapter 6
+found instead: drawings of the aligned generator, seen by an encoder of their own, and
+compared slot by slot.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from reidlib import fusing, stages
+from reidlib.data import validation_split
+from reidlib.data.synthetic import open_world
+from reidlib.manifests import Made, code_digest, digest
+from reidlib.models import Encoder, PoseInvariantExtractor, Slots
+from reidlib.pose import pose_vector
+from reidlib.profiles import SHIPPED
+from reidlib.runs import Run
+from reidlib.shipped import shipped, shipped_digest
+from reidlib.training import PtGANConfig, extract, extract_generated
+from reidlib.training.checkpoint import Checkpoint
+from reidlib.training.distributed import processes
+
+FULL = "full model"
+
+
+@dataclass(frozen=True)
+class System:
+    """What turns pictures into descriptors, and what that takes.
+
+    Attributes:
+        name: for tables.
+        network: the Encoder or the extractor.
+        content: digest of its weights; descriptors on disk belong to it.
+        encoded, drawn: pictures that it encodes and draws for each one.
+    """
+
+    name: str
+    network: Encoder | PoseInvariantExtractor
+    content: str
+    encoded: int = 1
+    drawn: int = 0
+
+    def describe(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 → (N, D) float32 on the CPU, compared by cosine."""
+        return extract(self.network, images)
+
+
+def aligned(config: PtGANConfig) -> PtGANConfig:
+    """This training of pt-GAN, of the aligned generator."""
+    if config.kind == "aligned":
+        return config
+    return replace(config, kind="aligned", norm="group", native_aspect=False)
+
+
+def full_model(run: Run) -> tuple[PoseInvariantExtractor, str]:
+    """The full model of a run's own training data, and the digest of its stages.
+
+    What is missing is trained: R2, the aligned generator, and a second encoder for its
+    drawings. The drawings' share is the one with the highest mAP among held-out
+    training identities. Saved as ``full.safetensors`` in the run's folder.
+    """
+    config = aligned(run.profile.ptgan)
+    name = "ptgan" if config == run.profile.ptgan else "ptgan-aligned"
+    first, drawer = stages.r2(run), stages.ptgan(run, config, name)
+    chosen = stages.poses(run)
+    second = fusing.second_encoder(run, drawer=drawer, chosen=chosen)
+    table = run.data.train
+    out = validation_split(table["pid"], run.profile.fusion.held_out, run.seed)
+
+    def build(_: Checkpoint) -> Made:
+        images = run.images("train")[torch.as_tensor(out)]
+        source = extract(first.network, images)
+        drawn = extract_generated(
+            stages.source_encoder(run, drawer),
+            drawer.network,
+            second.network,
+            images,
+            torch.as_tensor(pose_vector(chosen.network.poses_)),
+        )
+        weight = fusing.fitted_weight(fusing.slots, source, drawn, table[out])
+        return Made({"weight": torch.tensor(weight)})
+
+    inputs = (first.stage, drawer.stage, chosen.stage, second.stage)
+    stage = run.stage(
+        "slots", {"fusing": code_digest(("fusing",))}, build, inputs=inputs
+    )
+    whole = PoseInvariantExtractor(
+        None,
+        drawer.network,
+        first.network,
+        Slots(round(float(stage.tensors["weight"]), 3)),
+        torch.as_tensor(chosen.network.poses_),
+        second.network,
+    )
+    if processes().is_main_process:
+        whole.save(run.folder / "full.safetensors")
+    processes().wait_for_everyone()
+    return whole, digest([stage.content, *stage.manifest["inputs"].values()])
+
+
+def knows_shipped(run: Run) -> bool:
+    """Whether the weights that come with the package serve for this run.
+
+    They do on a rendered world at the smoke scale whose people they never saw.
+    """
+    if run.profile.name != "smoke" or not run.rendered:
+        return False
+    return open_world(run.data.root).seed != SHIPPED.world
+
+
+def systems(run: Run) -> dict[str, System]:
+    """R1, R2 and the full model; R2 is the one inside the full model.
+
+    On the synthetic world at the smoke scale, R2 and the full model come with the
+    package (`shipped`), and were trained on other people. Elsewhere they are trained
+    on the run's own training identities.
+    """
+    r1 = stages.r1(run)
+    if knows_shipped(run):
+        whole, content = shipped(), shipped_digest()
+    else:
+        whole, content = full_model(run)
+    k = len(whole.poses)
+    made = (
+        System("R1", r1.network, r1.stage.content),
+        System("R2", whole.r2, f"{content}-r2"),
+        System(FULL, whole, content, encoded=1 + k, drawn=k),
+    )
+    return {system.name: system for system in made}
