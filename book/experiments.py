@@ -32,6 +32,7 @@ from reidlib.retrieval import (
     evaluate,
     paired_bootstrap,
 )
+from reidlib.systems import aligned
 from reidlib.training import EncoderConfig, PtGANConfig, extract, recipe
 from reidlib.training.encoder import RECIPES
 from reidlib.training.loop import LoopConfig
@@ -53,7 +54,7 @@ def kinds(config: PtGANConfig) -> dict[str, PtGANConfig]:
     return {
         "vector": config,
         "image": replace(free, kind="image"),
-        "aligned": replace(free, kind="aligned", norm="group"),
+        "aligned": aligned(config),
         "code mode": replace(code_mode(**scale), alarms=False),
     }
 

@@ -3,6 +3,7 @@
     python -m book.fusions fusions        every rule and control, and true drawings
     python -m book.fusions settings       Table II with the aligned generator
     python -m book.fusions generators     the kinds of G, and the code mode
+    python -m book.fusions larger         the full model, and perfect drawings
 
 Each writes <dataset>-fusions*.json into book/results: a manifest, and one row for each
 system and seed, and for each system over all --seeds, with every number's 95 % limits
@@ -33,7 +34,11 @@ from book.scoring import (
 from reidlib import fusing, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
-from reidlib.training import describe
+from reidlib.manifests import Made
+from reidlib.models import Encoder, PoseInvariantExtractor
+from reidlib.pose import pose_vector
+from reidlib.systems import full_model
+from reidlib.training import describe, extract, extract_generated
 
 METHODS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
 
@@ -189,7 +194,66 @@ def generators(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
         yield learned(run, "FusionNet", name, found)
 
 
-COMMANDS = {command.__name__: command for command in (fusions, settings, generators)}
+def larger(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
+    """The full model, its parts, and what perfect drawings would bring.
+
+    For worlds of many people: only query and gallery are drawn, nothing is chosen anew.
+    """
+    phi, content = full_model(run)
+    share = phi.fusion.weight
+    own = {s: extract(phi.r2, run.images(s)) for s in FOUND}
+    rules = {"mean": fusing.mean, "maximum": fusing.maximum}
+    rules |= {"weighted sum": fusing.weighted_sum(share), "slots": fusing.slots(share)}
+    drawn = _seen_of(run, phi, content, "drawn", phi.drawn_encoder)
+    yield baseline(run, Evidence("drawn", own, drawn, ()))
+    for name, rule in rules.items():
+        found = Evidence("drawn", own, drawn, ())
+        yield ruled(run, f"{name}, second encoder", "full model", found, rule)
+    first = Evidence("drawn", own, _seen_of(run, phi, content, "drawn", phi.r2), ())
+    yield ruled(run, "slots", "full model", first, rules["slots"])
+    yield ruled(
+        run,
+        "slots, augmented",
+        "control",
+        Evidence(
+            "augmented", own, _seen_of(run, phi, content, "augmented", phi.r2), ()
+        ),
+        rules["slots"],
+        drawn=False,
+    )
+    for kind in ("cleaned", "true"):
+        shown = Evidence(kind, own, _seen_of(run, phi, content, kind, phi.r2), ())
+        yield ruled(
+            run, f"slots, {kind}", "ceiling", shown, rules["slots"], drawn=False
+        )
+
+
+def _seen_of(
+    run: runs.Run, phi: PoseInvariantExtractor, content: str, kind: str, eye: Encoder
+) -> dict[str, torch.Tensor]:
+    """Features (N, K, D) of the drawings, or of what stands in for them."""
+    chosen, count = stages.poses(run), len(phi.poses)
+
+    def build(_: object) -> Made:
+        made = {}
+        for split in FOUND:
+            if kind == "drawn":
+                vectors = torch.as_tensor(pose_vector(phi.poses.numpy()))
+                networks = phi.r1, phi.generator, eye
+                made[split] = extract_generated(*networks, run.images(split), vectors)
+                continue
+            shown = fusing.pictures(run, split, kind, chosen=chosen)
+            seen = extract(eye, shown.flatten(0, 1))
+            made[split] = seen.unflatten(0, shown.shape[:2])
+        return Made(made)
+
+    who = "r2" if eye is phi.r2 else "second"
+    config = {"full model": content, "fusing": manifests.code_digest(("fusing",))}
+    stage = run.stage(f"larger-{kind}-{who}", config, build)
+    return {s: x.expand(-1, count, -1) for s, x in stage.tensors.items()}
+
+
+COMMANDS = {c.__name__: c for c in (fusions, settings, generators, larger)}
 
 
 def main(arguments: list[str] | None = None) -> Path:
