@@ -18,7 +18,7 @@ import pandas as pd
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
-from traitlets.config import Config
+from traitlets.config import PyFileConfigLoader
 
 from book import tools
 
@@ -28,6 +28,8 @@ CONFIG = """\
 c = get_config()
 c.CourseDirectory.course_id = "labs"
 c.KernelManager.transport_encryption = "auto"
+c.Execute.timeout = 600  # the first lab renders the people of all
+c.Execute.iopub_timeout = 120
 """
 
 
@@ -42,9 +44,8 @@ def open_course(course: Path) -> NbGraderAPI:
     beside = str(Path(sys.executable).parent)  # nbgrader calls alembic by its name
     if beside not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = beside + os.pathsep + os.environ["PATH"]
-    config = Config(tools.KERNELS)
+    config = PyFileConfigLoader("nbgrader_config.py", str(course)).load_config()
     config.CourseDirectory.root = str(course.resolve())
-    config.CourseDirectory.course_id = "labs"
     config.Application.log_level = logging.ERROR
     folder = CourseDirectory(config=config)
     return NbGraderAPI(folder, exchange=ExchangeFactory(config=config), config=config)
