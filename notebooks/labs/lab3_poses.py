@@ -125,9 +125,10 @@ else:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Look before you measure.
+# Here are three choosers with $K = 3$, and then their poses: look before you
+# measure.
 
-# %% tags=["nbval-ignore-output"]
+# %% nbgrader={"grade": false, "grade_id": "lab3-sets", "locked": true, "schema_version": 3, "solution": false, "task": false}
 K = 3
 choosers = {
     "K-means": PoseClusterer(algorithm="kmeans", n_poses=K),
@@ -135,6 +136,8 @@ choosers = {
     "farthest": FarthestPoint(K),
 }
 sets = {name: c.fit(train.points).poses_ for name, c in choosers.items()}
+
+# %% tags=["nbval-ignore-output"]
 figure = plots.pose_grid(
     np.concatenate([*sets.values()]), columns=K,
     titles=[f"{name} {k + 1}" for name in sets for k in range(K)],
