@@ -153,7 +153,8 @@ np.testing.assert_allclose(same, [[53 / 2, 63 / 2], [63 / 2, 81 / 2]])
 np.testing.assert_allclose(other, [[4, -8], [-8, 16]])
 ### BEGIN HIDDEN TESTS
 rng = np.random.default_rng(2)
-x, who, where = rng.normal(size=(9, 3)), rng.integers(1, 4, 9), np.arange(9) % 3
+x, who = rng.normal(size=(9, 3)), rng.integers(1, 4, 9)
+where = np.arange(9) % 3
 sums, counts = np.zeros((2, 3, 3)), [0, 0]
 for i in range(9):
     for j in range(i):
@@ -243,7 +244,7 @@ for s in (0.0, 0.01, 0.3):
 # %% nbgrader={"grade": false, "grade_id": "lab1-axes", "locked": true, "schema_version": 3, "solution": false, "task": false}
 axes = PCA(64, random_state=0)
 unit = {
-    name: part.features.numpy() / part.features.norm(dim=1, keepdim=True).numpy()
+    name: (part.features / part.features.norm(dim=1, keepdim=True)).numpy()
     for name, part in {"t": train, "q": query, "g": gallery}.items()
 }
 t = axes.fit_transform(unit["t"]).astype(float)

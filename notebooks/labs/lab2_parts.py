@@ -66,7 +66,7 @@ def stripes(maps, n):
     """(B, C, h, w) -> (B, n C), each of the n parts of length one."""
     ### BEGIN SOLUTION
     if maps.shape[2] % n:
-        raise ValueError(f"{n} stripes do not fit a height of {maps.shape[2]}.")
+        raise ValueError(f"{n} stripes do not fit {maps.shape[2]} rows.")
     pooled = maps.unflatten(2, (n, -1)).mean(dim=(3, 4))  # (B, C, n)
     return F.normalize(pooled, dim=1).transpose(1, 2).flatten(1)
     ### END SOLUTION
@@ -107,7 +107,8 @@ else:
 # the descriptor is the weighted mean
 #
 # $$
-# f = \sum_{u} a_u \, x_u, \qquad a = \operatorname{softmax}_u (w^\top x_u + b).
+# f = \sum_{u} a_u \, x_u, \qquad
+# a = \operatorname{softmax}_u (w^\top x_u + b).
 # $$
 #
 # Begin from plain averaging: with `w` and `b` zero at the start, all weights
@@ -209,7 +210,8 @@ torch.manual_seed(1)
 before = Head(Attention(6), 6, 5)
 start = {k: v.clone() for k, v in before.state_dict().items()}
 after = fit(before, toy, who, steps=5, batch=20)
-moved = {k for k, v in after.state_dict().items() if not torch.equal(v, start[k])}
+now = after.state_dict()
+moved = {k for k, v in now.items() if not torch.equal(v, start[k])}
 assert {"pool.score.weight", "neck.weight", "classify.weight"} <= moved
 ### END HIDDEN TESTS
 
@@ -267,10 +269,11 @@ assert all(isinstance(gain, Interval) for gain in table.values())
 ### BEGIN HIDDEN TESTS
 for name, gain in table.items():
     wanted = results[name].mAP - results["global"].mAP
-    assert abs(gain.value - wanted) < 1e-9, "system minus base, not the reverse"
+    assert abs(gain.value - wanted) < 1e-9, "system minus base"
     assert gain.low <= gain.value <= gain.high
     paired = paired_bootstrap(results[name], results["global"])
-    assert abs(gain.high - gain.low - (paired.high - paired.low)) < 0.03, "paired"
+    width = paired.high - paired.low
+    assert abs(gain.high - gain.low - width) < 0.03, "paired"
 assert set(gains(results, "stripes")) == {"global", "attention"}
 ### END HIDDEN TESTS
 
@@ -307,7 +310,8 @@ def around(part, joints=(2, 5, 9, 12), radius=0.12):
     for joint in joints:
         at = torch.as_tensor(part.points[:, joint])[:, :, None, None]
         near = ((u - at[:, 0]) / 2) ** 2 + (v - at[:, 1]) ** 2 < radius ** 2
-        near |= ~near.flatten(1).any(dim=1)[:, None, None]  # missing: everywhere
+        # a joint that is missing is everywhere
+        near |= ~near.flatten(1).any(dim=1)[:, None, None]
         near = near[:, None].float()
         pooled.append((x * near).sum(dim=(2, 3)) / near.sum(dim=(2, 3)))
     return torch.cat([F.normalize(p, dim=1) for p in pooled], dim=1)

@@ -185,7 +185,8 @@ np.testing.assert_allclose(found["worst"], 100 * np.max(gaps), rtol=1e-6)
 # people's.
 
 # %% tags=["nbval-ignore-output"]
-pd.DataFrame({k: coverage(v, query.points) for k, v in sets.items()}).T.round(1)
+covered = {k: coverage(v, query.points) for k, v in sets.items()}
+pd.DataFrame(covered).T.round(1)
 
 # %% [markdown]
 # The lower, the better, in both columns. Farthest point should win the worst

@@ -121,7 +121,7 @@ else:
 
 # %% nbgrader={"grade": false, "grade_id": "lab4-reliable", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def reliable(weight, temperature=0.1):
-    """w in [0, 1] and tau > 0 -> a rule, (N, D), (N, K, D) -> (N, (K + 1) D)."""
+    """w and tau -> a rule: (N, D), (N, K, D) -> (N, (K + 1) D)."""
     ### BEGIN SOLUTION
     def rule(source, drawn):
         x, made = F.normalize(source, dim=-1), F.normalize(drawn, dim=-1)
@@ -153,8 +153,9 @@ torch.testing.assert_close(
     reliable(0.4, 0.2)(3 * x, made * torch.tensor([1., 7., 0.2])[:, None]), f
 )
 torch.testing.assert_close(reliable(0.4, 0.2)(x[2:3], made[2:3]), f[2:3])
-torch.testing.assert_close(reliable(0.4, 1e6)(x, made), rules.slots(0.4)(x, made),
-                           atol=1e-4, rtol=1e-4)
+even = rules.slots(0.4)(x, made)
+torch.testing.assert_close(reliable(0.4, 1e6)(x, made), even, atol=1e-4,
+                           rtol=1e-4)
 for row, (a, b) in enumerate(zip(x, made)):
     c = [float(a @ k / a.norm() / k.norm()) for k in b]
     trust = np.exp(np.array(c) / 0.2) / np.exp(np.array(c) / 0.2).sum()
@@ -172,7 +173,7 @@ for row, (a, b) in enumerate(zip(x, made)):
 
 # %% nbgrader={"grade": false, "grade_id": "lab4-fit", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def fit(temperature):
-    """tau -> the rule `reliable` with the weight that training people choose."""
+    """tau -> `reliable` with the weight that training people choose."""
     ### BEGIN SOLUTION
     table = pd.DataFrame({"pid": train.pids, "camid": train.camids})
     weight = rules.fitted_weight(
@@ -278,7 +279,8 @@ def trusted(part):
 (x, made, c), (y, drawn, d) = trusted(query), trusted(gallery)
 pair = torch.minimum(c[:, None], d[None])  # (Q, G, K)
 cosines = torch.einsum("qkd,gkd->qgk", made, drawn)
-near = 0.7 * x @ y.T + 0.3 * (pair * cosines).sum(-1) / pair.sum(-1).clamp(1e-9)
+agreed = (pair * cosines).sum(-1) / pair.sum(-1).clamp(1e-9)
+near = 0.7 * x @ y.T + 0.3 * agreed
 ids = (query.pids, gallery.pids, query.camids, gallery.camids)
 paired_bootstrap(evaluate_distances(1 - near, *ids), beside)
 ### END SOLUTION

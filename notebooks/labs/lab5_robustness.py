@@ -43,8 +43,8 @@ print("queries:", tuple(query.images.shape), query.images.dtype)
 #
 # | argument | what |
 # |---|---|
-# | `images` | `(N, 3, H, W)` uint8, of any N, H and W; never changed in place |
-# | `severity` | a number in [0, 1]; 0 gives the pictures back, 1 is the worst |
+# | `images` | `(N, 3, H, W)` uint8, of any size; never changed in place |
+# | `severity` | a number in [0, 1]; 0 changes nothing, 1 is the worst |
 # | `rng` | a `torch.Generator`; **all** chance comes from it |
 #
 # It returns uint8 pictures of the same shape. Equal generators give equal
@@ -57,8 +57,8 @@ print("queries:", tuple(query.images.shape), query.images.dtype)
 # a dirty lens, compression. It must meet the contract, and at severity 1 it
 # must change the pictures by at least 10 grey levels on average. A severity
 # outside [0, 1] is a `ValueError`. Two hints: `torch.rand(..., generator=rng)`
-# draws, and sums of bytes overflow, so compute in float, clamp to 0 … 255, and
-# round.
+# draws, and sums of bytes overflow, so compute in float, clamp to 0 … 255,
+# and round.
 
 # %% nbgrader={"grade": false, "grade_id": "lab5-corrupt", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def corrupt(images, severity, rng):
@@ -91,7 +91,8 @@ worst = corrupt(query.images, 1.0, again(0))
 assert worst.shape == query.images.shape and worst.dtype == torch.uint8
 assert torch.equal(query.images, before), "changed in place"
 assert torch.equal(corrupt(query.images, 0.0, again(0)), query.images)
-assert torch.equal(corrupt(query.images, 1.0, again(0)), worst), "not repeatable"
+same = corrupt(query.images, 1.0, again(0))
+assert torch.equal(same, worst), "not repeatable"
 assert change(0.0) < change(0.5) < change(1.0), "more severe, more change"
 assert change(1.0) >= 10, f"{change(1.0):.1f} grey levels are too few"
 ### BEGIN HIDDEN TESTS
@@ -172,7 +173,8 @@ def spy(images, severity, rng):
 
 
 black = curve(r2, spy, (0.2, 0.9), seed=7)
-assert [row[:2] for row in seen] == [(len(query.pids), s) for s in (0.2, 0.9)], (
+wanted = [(len(query.pids), s) for s in (0.2, 0.9)]
+assert [row[:2] for row in seen] == wanted, (
     "spoil the queries, once for each severity, and never the gallery"
 )
 assert seen[0][2] == seen[1][2] == float(torch.rand(1, generator=again(7))), (
@@ -211,7 +213,8 @@ assert rows[0.0][1].value == 0, "nothing is lost at severity 0"
 rows = report(black | {0.0: clean})
 for severity, (score, lost) in rows.items():
     assert abs(score.value - (black | {0.0: clean})[severity].mAP) < 1e-9
-    assert abs(lost.value - (score.value - clean.mAP)) < 1e-9, "now minus clean"
+    now = score.value - clean.mAP
+    assert abs(lost.value - now) < 1e-9, "now minus clean"
     assert lost.low <= lost.value <= lost.high
 wanted = paired_bootstrap(black[0.9], clean)
 width = rows[0.9][1].high - rows[0.9][1].low
