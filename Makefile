@@ -16,7 +16,7 @@ STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
 
-.PHONY: env reproduce notebooks test bench book lint clean help
+.PHONY: env reproduce notebooks labs test bench book lint clean help
 
 help:
 	@echo 'make env        .venv with the pinned packages (EXTRAS=$(EXTRAS))'
@@ -27,6 +27,7 @@ help:
 	@echo '                matrix product (BENCH=$(BENCH)); reading images beside Pillow;'
 	@echo '                features, training and the extractor beside eager float32'
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
+	@echo 'make labs       the labs as students get them, in build/labs/release'
 	@echo 'make book       the book from the committed chapters'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make clean      removes the default run, the built book and caches; keeps'
@@ -49,7 +50,10 @@ reproduce: env
 		{ find runs -name '*.error' -exec cat {} + >&2; exit 1; }
 
 notebooks: env
-	$(BIN)/python book/tools.py execute notebooks/[0-9]*.py
+	$(BIN)/python book/tools.py execute notebooks/[0-9]*.py notebooks/labs/lab*.py
+
+labs: env
+	$(BIN)/python -m book.labs generate
 
 test: env
 	$(BIN)/python -m pytest --nbval --nbval-current-env --doctest-modules \

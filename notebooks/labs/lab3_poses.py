@@ -1,0 +1,269 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Lab 3: another way to choose poses
+#
+# **Goal.** Write a chooser that picks real poses instead of averaging them,
+# and judge it three ways: does it cover the poses there are, could its poses
+# be people, and does it help retrieval?
+#
+# **You need** chapter 5 (pose clustering) and NumPy. **Time:** 100 minutes.
+# **Points:** 10.
+#
+# **How it works.** Write your code where it says `YOUR CODE HERE`. The cell
+# after each exercise tests it. Your teacher runs more tests than you see, on
+# other data. Locked cells come back as they were.
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+
+from reidlib import labs, plots, posesets
+from reidlib.fusing import rules
+from reidlib.pose import PoseClusterer, torso_valid
+from reidlib.retrieval import Interval, paired_bootstrap
+
+plots.style()
+bundle = labs.prepare()
+train, query, gallery = bundle.train, bundle.query, bundle.gallery
+print("poses of the training pictures:", train.points.shape)
+print("with a whole torso:", int(torso_valid(train.points).sum()))
+
+# %% [markdown]
+# ## The seam
+#
+# A chooser is a scikit-learn estimator: `fit(points)` takes poses
+# `(N, 25, 2)` in shares of width and height, NaN where a joint is missing, and
+# leaves `poses_` `(K, 25, 2)`. `PoseClusterer` is one; yours will be another.
+#
+# Poses are compared by `posesets.distances(a, b)`: the root mean square over
+# the joints that both have, in shares of the picture's height; NaN if they
+# have none in common.
+#
+# ## 1. Farthest point (4 points)
+#
+# A mean of poses may be no pose: average a left and a right step and both
+# feet meet. Choose real ones instead.
+#
+# 1. Use only poses with a whole torso (`torso_valid`).
+# 2. Begin with the *medoid*: the pose of the smallest mean distance to all.
+# 3. Add the pose whose distance to the nearest chosen one is largest, until
+#    there are `n_poses`. Of equals take the first. A distance that is NaN
+#    counts as 0: nobody knows it to be far.
+#
+# Missing joints of a chosen pose stay NaN. If there are fewer usable poses
+# than `n_poses`, raise a `ValueError` that says how many there are.
+#
+# Gonzalez (1985) showed that this greedy choice never leaves a pose more than
+# twice as far from its nearest choice as the best possible choice would.
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-farthest", "locked": false, "schema_version": 3, "solution": true, "task": false}
+class FarthestPoint(BaseEstimator):
+    """K real poses, each far from the others."""
+
+    def __init__(self, n_poses=4):
+        self.n_poses = n_poses
+
+    def fit(self, points, y=None):
+        """(N, 25, 2) -> self, with poses_ (K, 25, 2)."""
+        ### BEGIN SOLUTION
+        used = np.asarray(points)[torso_valid(points)]
+        if len(used) < self.n_poses:
+            raise ValueError(f"{len(used)} usable poses are fewer than "
+                             f"{self.n_poses}; give more.")
+        gaps = np.nan_to_num(posesets.distances(used, used))
+        chosen = [int(gaps.mean(axis=1).argmin())]
+        while len(chosen) < self.n_poses:
+            chosen.append(int(gaps[:, chosen].min(axis=1).argmax()))
+        self.poses_ = used[chosen]
+        ### END SOLUTION
+        return self
+
+
+# %% nbgrader={"grade": true, "grade_id": "lab3-farthest-test", "locked": true, "points": 4, "schema_version": 3, "solution": false, "task": false}
+found = FarthestPoint(4).fit(train.points).poses_
+assert found.shape == (4, 25, 2)
+assert torso_valid(found).all(), "every chosen pose has a whole torso"
+real = {pose.tobytes() for pose in train.points}
+assert all(pose.tobytes() in real for pose in found), "real poses, unchanged"
+### BEGIN HIDDEN TESTS
+rng = np.random.default_rng(5)
+cloud = rng.uniform(0.2, 0.8, (30, 25, 2))
+cloud[3, 4] = cloud[9, 7] = np.nan
+cloud[11, 9] = np.nan  # a hip: not usable
+usable = [i for i in range(30) if i != 11]
+
+
+def gap(i, j):
+    delta = (cloud[i] - cloud[j]) * [0.5, 1.0]
+    return np.sqrt(np.nanmean((delta ** 2).sum(axis=1)))
+
+
+mean = {i: np.mean([gap(i, j) for j in usable]) for i in usable}
+order = [min(usable, key=mean.get)]
+while len(order) < 5:
+    order.append(max(usable, key=lambda i: min(gap(i, j) for j in order)))
+np.testing.assert_array_equal(FarthestPoint(5).fit(cloud).poses_, cloud[order])
+assert clone(FarthestPoint(7)).n_poses == 7
+try:
+    FarthestPoint(30).fit(cloud)
+except ValueError as error:
+    assert "29" in str(error), "say how many usable poses there are"
+else:
+    raise AssertionError("29 usable poses cannot give 30: ValueError")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Here are three choosers with $K = 3$, and then their poses: look before you
+# measure.
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-sets", "locked": true, "schema_version": 3, "solution": false, "task": false}
+K = 3
+choosers = {
+    "K-means": PoseClusterer(algorithm="kmeans", n_poses=K),
+    "GMM": PoseClusterer(algorithm="gmm", n_poses=K),
+    "farthest": FarthestPoint(K),
+}
+sets = {name: c.fit(train.points).poses_ for name, c in choosers.items()}
+
+# %% tags=["nbval-ignore-output"]
+figure = plots.pose_grid(
+    np.concatenate([*sets.values()]), columns=K,
+    titles=[f"{name} {k + 1}" for name in sets for k in range(K)],
+)
+
+# %% [markdown]
+# *The poses of each chooser, a row each. Look at the last row: what are the
+# far poses? Often those of a bad crop, not of an unusual stance. Alt text:
+# three rows of three stick figures, orange on the person's right, blue on the
+# left.*
+#
+# ## 2. Coverage (3 points)
+#
+# A chooser covers a crowd if everybody in it has a chosen pose nearby. For
+# each test pose with a whole torso, take the distance to the nearest of the K.
+# Return the mean and the largest, in **per cent of the picture's height**.
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-coverage", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def coverage(poses, points):
+    """(K, 25, 2), (N, 25, 2) -> {"mean": ..., "worst": ...} in per cent."""
+    ### BEGIN SOLUTION
+    used = np.asarray(points)[torso_valid(points)]
+    nearest = np.nanmin(posesets.distances(used, poses), axis=1)
+    return {"mean": 100 * nearest.mean(), "worst": 100 * nearest.max()}
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "lab3-coverage-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+own = coverage(query.points[torso_valid(query.points)], query.points)
+assert own["worst"] < 0.01, "poses cover themselves"
+two = coverage(sets["K-means"][:2], query.points)
+three = coverage(sets["K-means"], query.points)
+assert three["mean"] <= two["mean"], "one more pose cannot cover less"
+### BEGIN HIDDEN TESTS
+found = coverage(cloud[:1], cloud[:1] + [0.0, 0.1])  # lower by a tenth
+np.testing.assert_allclose([*found.values()], 10, rtol=1e-6)
+gaps = [min(gap(i, j) for j in usable[:3]) for i in usable]
+found = coverage(cloud[usable[:3]], cloud)
+np.testing.assert_allclose(found["mean"], 100 * np.mean(gaps), rtol=1e-6)
+np.testing.assert_allclose(found["worst"], 100 * np.max(gaps), rtol=1e-6)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Beside it stands `posesets.plausibility`, which asks whether poses could be
+# people's.
+
+# %% tags=["nbval-ignore-output"]
+covered = {k: coverage(v, query.points) for k, v in sets.items()}
+pd.DataFrame(covered).T.round(1)
+
+# %% [markdown]
+# The lower, the better, in both columns. Farthest point should win the worst
+# case and lose the mean: it pays for the edge of the crowd.
+#
+# ## 3. What retrieval says (3 points)
+#
+# Poses are chosen so that a generator can redraw everybody in them.
+# `bundle.draw(images, poses)` gives the features of those drawings,
+# `(N, K, D)`, and `rules.slots(w)` joins them with the pictures' own features.
+# Write a function that returns the paired gain in mAP of `slots(weight)` over
+# `rules.input_only`, as an `Interval`.
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-gain", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def gain(poses, weight=0.3):
+    """(K, 25, 2) -> Interval of mAP(slots) - mAP(input only) on the test."""
+    ### BEGIN SOLUTION
+    judged = []
+    drawn = [bundle.draw(p.images, poses) for p in (query, gallery)]
+    for rule in (rules.slots(weight), rules.input_only):
+        judged.append(bundle.judge(*(
+            rule(p.features, d) for p, d in zip((query, gallery), drawn)
+        )))
+    found = paired_bootstrap(*judged)
+    return Interval(found.difference, found.low, found.high)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "lab3-gain-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
+one = gain(sets["farthest"][:1])
+assert isinstance(one, Interval) and one.low <= one.value <= one.high
+### BEGIN HIDDEN TESTS
+none = gain(sets["farthest"][:1], weight=0.0)
+assert abs(none.value) < 1e-6, "without weight the drawings change nothing"
+drawn = [bundle.draw(p.images, sets["farthest"][:1]) for p in (query, gallery)]
+joined = [rules.slots(0.3)(p.features, d)
+          for p, d in zip((query, gallery), drawn)]
+wanted = bundle.judge(*joined).mAP
+alone = bundle.judge(query.features, gallery.features).mAP
+assert abs(one.value - (wanted - alone)) < 1e-6
+### END HIDDEN TESTS
+
+# %% tags=["nbval-ignore-output"]
+figure = plots.gains({name: gain(poses) for name, poses in sets.items()},
+                     "gain in mAP over the picture alone")
+
+# %% [markdown]
+# *What each set of poses adds, with 95 % intervals over people. Look at
+# whether the intervals of the choosers overlap. Alt text: three dots with
+# horizontal bars beside a vertical line at zero.*
+#
+# ## Discuss
+#
+# Does better coverage mean better retrieval? The generator learnt from common
+# poses: what does it draw in a pose at the edge of the crowd? And `weight` was
+# given; who should choose it, and on which people?
+#
+# ## Stretch
+#
+# Choose by *view* instead: the most typical pose of each of front, back and
+# side (`reidlib.pose.views`), then farthest points until there are K. Is it
+# the view that helps, or the stance?
+
+# %% nbgrader={"grade": false, "grade_id": "lab3-stretch", "locked": false, "schema_version": 3, "solution": true, "task": false}
+### BEGIN SOLUTION
+from reidlib.pose import views
+
+
+class ByView(FarthestPoint):
+    def fit(self, points, y=None):
+        seen, chosen = views(points), []
+        for name in ("front", "back", "side"):
+            chosen += [*FarthestPoint(1).fit(points[seen == name]).poses_]
+        rest = FarthestPoint(self.n_poses).fit(points).poses_[1:]
+        self.poses_ = np.stack([*chosen, *rest])[: self.n_poses]
+        return self
+
+
+gain(ByView(K).fit(train.points).poses_)
+### END SOLUTION
