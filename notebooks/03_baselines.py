@@ -870,12 +870,12 @@ print(f"{count:,} parameters, by hand {by_hand:,}")
 #
 # ```{solution} ex-03-4
 # We halve the test people by skin tone, by height and by how bright their
-# upper garment is, and set look-alikes apart. Whether a difference is shown
-# depends on how wide the intervals of two halves are: 100 people each, and few
-# look-alikes. A group that is found less often is *missed* more; one that is
-# confused more is *accused* more; the two need not be the same, and the second
-# needs the rivals. With an answer one can mend the data, state the limit, or
-# not build the system.
+# upper garment is, and set look-alikes apart. In the run printed here
+# look-alikes and people in bright tops are found less often; for skin tone and
+# height the intervals do not tell, which is not "no difference". A group that
+# is found less often is *missed* more. Whether it is also *accused* more is
+# another question, and needs the rivals. With an answer one can mend the data,
+# state the limit, or not build the system.
 # ```
 
 # %% tags=["nbval-ignore-output"]

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from reidlib import cli
+from reidlib.models import Encoder
+from reidlib.profiles import FULL, SMOKE
 
 REPOSITORY = Path(__file__).parent.parent
+BOOK = REPOSITORY / "book"
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
@@ -194,3 +197,12 @@ def test_every_reference_can_be_looked_up():
     assert len(entries) == text.count("\n@") + 1
     for key, entry in entries:
         assert re.search(r"^  (doi|eprint|pages) = ", entry, re.MULTILINE), key
+
+
+def test_the_sizes_in_the_notation_are_those_of_the_profiles():
+    rows = [r.split("|")[1:-1] for r in TEXT[BOOK / "notation.md"].splitlines()]
+    cells = {row[0].strip(" $"): [c.strip() for c in row[2:]] for row in rows if row}
+    small = Encoder(SMOKE.encoder.arch, weights=None)
+    assert cells["D"] == ["2,048", str(small.features)]
+    assert cells["H, W"] == [f"{h}, {w}" for h, w in (FULL.size, SMOKE.size)]
+    assert cells["K"] == [f"8 to 24, final {FULL.poses}", str(SMOKE.poses)]
