@@ -890,7 +890,7 @@ cells.insert(1, list(skeletons[picked]))
 figure = plots.picture_grid(
     [cell for line in cells for cell in line],
     columns=len(worst),
-    height=0.75,
+    height=0.85,
     rows=["source", "pose", "drawn", "truth"],
     titles=[name.replace(" ", "\n", 1) for name in worst],
 )
