@@ -36,7 +36,7 @@ PAGES = [
     str(path.relative_to(BASE))
     for pattern in ("*.yml", "*.md", "*.bib", "results/**/*.*")
     for path in sorted(BASE.glob(f"book/{pattern}"))
-]
+] + ["CHANGELOG.md", "CONTRIBUTING.md"]
 
 
 wildcard_constraints:

@@ -240,8 +240,9 @@ def typed(notebook: Path, values: dict[str, str]) -> dict[str, object]:
 def run(notebook: Path, output: Path, parameters: dict[str, str]) -> list[str]:
     """Run one chapter with papermill; `output` appears only when it is complete.
 
-    A chapter that fails leaves `output` with the suffix .partial.ipynb to look at,
-    and its last sentence in a file with the suffix .error.
+    Its time and day stay beside it, in a file with the suffix .json. A chapter that
+    fails leaves `output` with the suffix .partial.ipynb to look at, and its last
+    sentence in a file with the suffix .error.
     """
     partial = output.with_suffix(".partial.ipynb")
     report = output.with_suffix(".error")
@@ -267,7 +268,10 @@ def run(notebook: Path, output: Path, parameters: dict[str, str]) -> list[str]:
     same_text(output, dumps(clean(nbformat.read(partial, as_version=4))))
     output.touch()  # the pipeline compares times
     partial.unlink()
-    print(f"{notebook.stem}: done in {time.monotonic() - started:.0f} s")
+    seconds = round(time.monotonic() - started)
+    spent = {"seconds": seconds, "finished": time.strftime("%Y-%m-%d", time.gmtime())}
+    output.with_suffix(".json").write_text(json.dumps(spent) + "\n", encoding="utf-8")
+    print(f"{notebook.stem}: done in {seconds} s")
     return []
 
 

@@ -147,8 +147,9 @@ for name in names:
 # %% [markdown]
 # ## Three tables
 #
-# The library reads any set in this layout into the same three tables. A row is
-# an image: a path, an identity `pid` and a camera `camid`.
+# The library reads any set in this layout into the same three tables:
+# training, {term}`query` and gallery. A row is an image: a path, an identity
+# `pid` and a camera `camid`.
 
 # %%
 run.data.train.head(3)
@@ -168,9 +169,9 @@ counts = pd.DataFrame({s: summary(t) for s, t in tables.items()}, index=[
 counts
 
 # %% [markdown]
-# The most important property of the split fits in one line. Nobody in the test
-# half was seen in training, so a network cannot win by remembering faces: it
-# must learn what makes *any* two people differ.
+# The most important property of the {term}`split` fits in one line. Nobody in
+# the test half was seen in training, so a network cannot win by remembering
+# faces: it must learn what makes *any* two people differ.
 
 # %%
 learned, asked = set(tables["train"]["pid"]), set(tables["query"]["pid"])
@@ -283,10 +284,10 @@ else:
 # %% [markdown]
 # ## A world of our own
 #
-# The book shows no real person. Its pedestrians are rendered by a small ray
-# caster: a skeleton that walks, phones, pushes a bicycle or leans, dressed
-# from a wardrobe, seen in perspective by six cameras. Five lines are enough to
-# meet somebody.
+# The book shows no real person. The pedestrians of its {term}`synthetic world`
+# are rendered by a small ray caster: a skeleton that walks, phones, pushes a
+# bicycle or leans, dressed from a wardrobe, seen in perspective by six
+# cameras. Five lines are enough to meet somebody.
 
 # %% tags=["nbval-ignore-output"]
 world = World(seed=0)
@@ -352,7 +353,7 @@ yaws = {"front": 0.0, "side": math.pi / 2, "back": math.pi}
 shots = [turned(pid, yaw) for yaw in yaws.values() for pid in cast]
 images, _, _ = world.render(shots, nuisance=False)
 figure = plots.picture_grid(
-    images, columns=len(cast), rows=list(yaws), height=1.2)
+    images, columns=len(cast), rows=list(yaws), height=1.0)
 
 # %% [markdown]
 # *Five people from the front, the side and the back, in one camera and one
@@ -406,9 +407,9 @@ figure = plots.picture_grid(world.render(crowd)[0], columns=12, height=1.1)
 # *Camera 1, twelve people. Alt text: a row of twelve pedestrians before the
 # same facade and paving, in everyday clothes.*
 #
-# And some people are *look-alikes*: one in seven is dressed as the person with
-# the number before, with a detail changed. They are the ones a system must not
-# fall for.
+# And some people are {term}`look-alikes <look-alike>`: one in seven is dressed
+# as the person with the number before, with a detail changed. They are the
+# ones a system must not fall for.
 
 # %% tags=["nbval-ignore-output"]
 twins = [pid for pid in range(2, 200) if world.model(pid) > 0][:5]
@@ -422,10 +423,10 @@ figure = plots.picture_grid(clean, columns=10, height=1.2)
 # differences: shoes, bag, hair, print, height. Alt text: ten pedestrians
 # in pairs; the two of a pair wear nearly the same clothes.*
 #
-# What spoils a picture is kept apart from what it shows. With `nuisance=False`
-# the same shot is taken without railings, passers-by, noise, blur and JPEG:
-# the *truth on demand*, which no photograph offers. We look for shots where
-# much goes wrong.
+# What spoils a picture, its {term}`nuisance`, is kept apart from what it
+# shows. With `nuisance=False` the same shot is taken without railings,
+# passers-by, noise, blur and JPEG: the *truth on demand*, which no photograph
+# offers. We look for shots where much goes wrong.
 
 # %% tags=["nbval-ignore-output"]
 tries = [world.shot(pid, 0) for pid in range(1, 120)]
@@ -555,7 +556,8 @@ facing.mul(100).round(0).astype(int)
 # A query from a camera that sees backs, asked in a gallery of fronts, is the
 # hard case that the paper sets out to solve.
 #
-# The last number of this section decides what pt-GAN may learn from: both
+# The last number decides what {term}`pt-GAN` may learn from. The
+# {term}`torso rule`: both
 # shoulders and both hips must be there. Market has 12,116 such pictures of
 # 12,936.
 
@@ -648,10 +650,10 @@ table.round(3)
 # %% [markdown]
 # ## The doctor
 #
-# Before any training, let the library look a folder over. It reports and does
-# not raise: counts against the published ones, broken images, queries with
-# nothing to find, people on both sides of the split, and the next command.
-# (We print the folder's name in place of its path.)
+# Before any training, let the {term}`doctor` look a folder over. It reports
+# and does not raise: counts against the published ones, broken images, queries
+# with nothing to find, people on both sides of the split, and the next
+# command. (We print the folder's name in place of its path.)
 
 # %% tags=["nbval-ignore-output"]
 report = check(run.data.name, run.data.root)
@@ -678,6 +680,31 @@ record = {
     "torso": float(torso), "usable": report.usable,
 }
 written = run.record("01_data", record)
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Two people of the training half also stand in the gallery. Is that
+#    leakage? And if they were queries?
+# 2. Why is a query judged on other cameras only?
+# 3. `pid` −1 and `pid` 0: which of the two can lower a rank-1?
+# 4. Why does the hold-out split not use NumPy's random generator?
+# 5. Why is a missing joint not stored as $(0, 0)$?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. As strangers they do little harm, but any overlap lets a network win by
+#    memory; as queries they would spoil the result. Here the halves share
+#    nobody.
+# 2. Inside one camera light and background are the same, and the next frame
+#    is nearly the same picture. That is no search for a person.
+# 3. 0, the distractor: it stays in the gallery. −1 is junk and leaves before
+#    anyone counts.
+# 4. Its stream may change with a release, and the split with it. Whole-number
+#    arithmetic does not.
+# 5. Zero is a place, the upper left corner. Whatever averages or clusters
+#    would treat it as a hand or a foot there.
+# ```
 
 # %% [markdown]
 # ## Recap
@@ -757,3 +784,47 @@ whole = run.data.train[torso_valid(poses)]
 for name, table in (("all", run.data.train), ("whole torso", whole)):
     n = table["pid"].value_counts()
     print(f"{name}: {(n * (n - 1)).sum():,} pairs")
+
+# %% [markdown]
+# ```{exercise} Who counts?
+# :label: ex-01-4
+# Recall: of the gallery, which pictures does the ranking of one query hold?
+# Count them for the first query, and say how many of them are right.
+# ```
+
+# %% [markdown]
+# ```{solution} ex-01-4
+# All but junk, and but those of the query's own person in the query's own
+# camera. Distractors stay. By the rule of the splits at least one is right.
+# (Without cameras, the second group is empty.)
+# ```
+
+# %%
+q, gallery = run.data.query.iloc[0], tables["gallery"]
+camera = run.data.cameras(run.data.query).iloc[0]
+there = run.data.cameras(gallery) == camera
+own = (gallery["pid"] == q["pid"]) & there & run.data.has_cameras
+valid = gallery[(gallery["pid"] != -1) & ~own]
+right = (valid["pid"] == q["pid"]).sum()
+print(f"{len(gallery)} in the gallery, {len(valid)} count, {right} right")
+
+# %% [markdown]
+# ```{exercise} Missing, for a reason
+# :label: ex-01-5
+# Open-ended: propose a test of "missing is not random", and run it. What would
+# follow for a method that fills in the mean of a joint?
+# ```
+
+# %% [markdown]
+# ```{solution} ex-01-5
+# One way: a joint that is missing at random is missing as often in every view.
+# The nose is not: who looks away has none. Filling in the mean nose of those
+# who have one puts a face on the back of a head. A careful method fills in by
+# view, or carries a mask along.
+# ```
+
+# %%
+nose = pd.Series(gone[:, 0]).groupby(view.astype(object)).mean()
+if {"back", "front"} <= set(nose.index):
+    often = bool(nose["back"] > nose["front"] + 0.2)
+    print("the nose is missed more often from behind:", often)

@@ -262,8 +262,8 @@ ranks = np.flatnonzero(right) + 1
 print("right at", ranks)
 
 # %% [markdown]
-# **Rank-k** asks: is one of the first $k$ right? For one query it is 0 or 1;
-# its mean over queries as a function of $k$ is the **CMC**.
+# {term}`Rank-k <rank-k>` asks: is one of the first $k$ right? For one query it
+# is 0 or 1; its mean over queries as a function of $k$ is the **CMC**.
 
 # %%
 cmc = np.maximum.accumulate(right).astype(float)
@@ -380,8 +380,8 @@ _ = ax.legend(loc="upper left")
 # ## Conventions that move the numbers
 #
 # Now the same descriptors, judged by other rules. Not one vector changes. The
-# library knows the rules of tools and benchmarks as *protocols*, by name, and
-# every rule as an argument.
+# library knows the rules of tools and benchmarks as
+# {term}`protocols <protocol>`, by name, and every rule as an argument.
 
 # %%
 def judge(protocol=run.data.protocol, **options):
@@ -506,9 +506,9 @@ print("stripes collapsed:", detect_collapse(gallery).collapsed)
 # %% [markdown]
 # ## How sure are we?
 #
-# Another hundred people would give another number. The bootstrap imitates
-# that: draw the test set again from itself, with replacement, a thousand
-# times, and see how the mark spreads. But draw *what*?
+# Another hundred people would give another number. The {term}`bootstrap`
+# imitates that: draw the test set again from itself, with replacement, a
+# thousand times, and see how the mark spreads. But draw *what*?
 #
 # The queries of one person share clothes and gallery pictures; they fail
 # together. If we draw pictures, we pretend to have met more people than we
@@ -553,8 +553,8 @@ print("and leave the one over people:",
 #
 # Do eight stripes beat one, a single histogram of the same columns? Intervals
 # may overlap and the answer still be clear, because hard queries are hard for
-# both. A *paired* comparison draws the same people for both systems and looks
-# at the difference.
+# both. A {term}`paired comparison` draws the same people for both systems and
+# looks at the difference.
 
 # %%
 one = run.evaluate(
@@ -586,7 +586,8 @@ print("eight stripes beat one:", comparison.low > 0)
 #
 # A ranking always has a first place, also for a person who is not in the
 # gallery. Whoever builds a system asks another question: how near is near
-# enough? A pair below a *threshold* on the distance is accepted. Pairs
+# enough? This is {term}`verification`: a pair below a *threshold* on the
+# distance is accepted. Pairs
 # of one person that are accepted are *true* positives, pairs of two people
 # *false* ones, and one rate buys the other.
 
@@ -791,6 +792,32 @@ record = {
 written = run.record("02_retrieval", record)
 
 # %% [markdown]
+# ## Check yourself
+#
+# 1. A system has a rank-1 of 0.9 and a mAP of 0.5. What is it like to use?
+# 2. A ranking has one right picture, at place 4. What are its AP, INP and
+#    rank-5?
+# 3. Name three conventions that change a mAP without changing one vector.
+# 4. Why may the intervals of two systems overlap although one is better?
+# 5. Why does re-ranking need no labels, and why does it still belong in a row
+#    of its own?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. The first find is mostly right. Whoever needs *all* pictures of the
+#    person has to look far down.
+# 2. 1/4, 1/4 and 1. With one right picture, AP and INP are both one over its
+#    place.
+# 3. Step or trapezoid; whether the query's own camera counts; one picture of
+#    each person or all; junk; orphans; ties.
+# 4. Hard queries are hard for both, so both numbers go up and down together.
+#    The difference on the same queries varies less.
+# 5. It compares neighbourhoods of pictures. But it looks at the whole
+#    gallery, which plain similarity does not, and gains of this kind are no
+#    merit of the features.
+# ```
+
+# %% [markdown]
 # ## Recap
 #
 # * A query is answered by a ranking. Rank-k looks at its top, mAP at all right
@@ -865,3 +892,54 @@ def grey(images):
 balanced = run.evaluate(
     *(middle(grey(run.images(s)), share) for s in ("query", "gallery")))
 print("grey world less plain:", paired_bootstrap(balanced, result, "mAP"))
+
+# %% [markdown]
+# ```{exercise} A smaller gallery
+# :label: ex-02-4
+# Recall: somebody reports a higher rank-1 than ours, on a gallery of half the
+# size. Does the system find people better? Take half of the strangers'
+# pictures out of our gallery and see.
+# ```
+
+# %% [markdown]
+# ```{solution} ex-02-4
+# It may be the same system: fewer strangers are fewer chances to be wrong.
+# Taking strangers away can lower no query's result, so a rank-1 without the
+# size of its gallery says little. (Here each query loses half of *its*
+# strangers.)
+# ```
+
+# %%
+fewer = np.random.default_rng(seed).random(len(gallery)) < 0.5
+one, other = (f / f.norm(dim=1, keepdim=True) for f in (query, gallery))
+distance = (1 - one @ other.T).numpy()
+away = fewer & (qp[:, None] != gp)
+full, half = (evaluate_distances(d, qp, gp, qc, gc, **rules)
+              for d in (distance, np.where(away, 2, distance)))
+change = half.average_precision - full.average_precision
+print("no query is worse off:", bool(np.nanmin(change) > -1e-9))
+print("and rank-1 is higher:", half.rank(1) > full.rank(1))
+
+# %% [markdown]
+# ```{exercise} One in ten thousand
+# :label: ex-02-5
+# Open-ended: a station is watched for one person, and 10,000 others pass. At
+# which rate of false positives would you let a machine raise an alarm? Take
+# the thresholds above and count.
+# ```
+
+# %% [markdown]
+# ```{solution} ex-02-5
+# At 1 % false positives a hundred innocent people are stopped for, at best,
+# one who is looked for, and the rate at which that one is noticed was measured
+# on people who are easy to tell apart. Fewer alarms cost hits. There is no
+# threshold that is right for all uses; in most there is none at all, because
+# the person who is looked for is rare and the others are many. Whoever decides
+# must see these two numbers, and not an accuracy.
+# ```
+
+# %% tags=["nbval-ignore-output"]
+for fpr in rates:
+    hit = curve.tpr_at(fpr).value
+    print(f"{fpr:.1%}: {10_000 * fpr:.0f} false alarms, "
+          f"the one is noticed with {hit:.0%}")

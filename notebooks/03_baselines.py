@@ -45,6 +45,7 @@ from reidlib.retrieval import (
     as_record,
     bootstrap,
     evaluate_distances,
+    interval,
     k_reciprocal_distance,
     paired_bootstrap,
 )
@@ -81,9 +82,9 @@ print(run)
 # ## A residual network without its last layer
 #
 # A residual network {cite}`he2016deep` turns a picture into a map of 2,048
-# channels. *Global average pooling* takes the mean of every channel over the
-# map, and a linear layer turns the 2,048 means into class scores. We cut that
-# layer off. What is left is the descriptor of the picture:
+# channels. {term}`Global average pooling` takes the mean of every channel over
+# the map, and a linear layer turns the 2,048 means into class scores. We cut
+# that layer off. What is left is the {term}`descriptor` of the picture:
 #
 # $$F_R(I)_c = \frac{1}{H'W'} \sum_{y,x} m_c(y, x), \qquad c = 1,\ldots,2048.$$
 #
@@ -96,9 +97,10 @@ with torch.no_grad():
 print("descriptor of two pictures:", tuple(descriptor.shape))
 
 # %% [markdown]
-# The *trunk* holds almost all parameters. The *head* is only for training: it
-# maps 2,048 features to 512, normalises, drops half of them, and maps to the
-# 751 training identities of Market-1501. At test time it is cut off.
+# The *trunk* ({term}`backbone`) holds almost all parameters. The {term}`head`
+# is only for training: it maps 2,048 features to 512, normalises, drops half
+# of them, and maps to the 751 training identities of Market-1501. At test time
+# it is cut off.
 
 # %%
 for name, part in (("trunk", paper.trunk), ("head", paper.head)):
@@ -287,8 +289,8 @@ both = pd.DataFrame(r2_training.RECIPES).map(str)
 both[both["paper"] != both["modern"]]
 
 # %% [markdown]
-# **Label smoothing** takes a share $\varepsilon$ of the target away from the
-# true identity and spreads it over all $C$. So the loss is a mixture,
+# {term}`Label smoothing` takes a share $\varepsilon$ of the target away from
+# the true identity and spreads it over all $C$. So the loss is a mixture,
 #
 # $$L = (1-\varepsilon)\,(-\log p_y) +
 #   \frac{\varepsilon}{C} \sum_c (-\log p_c),$$
@@ -466,7 +468,7 @@ shutil.rmtree(folder)
 # ## What the features find
 #
 # Three encoders face the same {term}`query` and {term}`gallery`: R1, R2, and a
-# *control* of the same shape with random weights. The control says what
+# {term}`control` of the same shape with random weights. The control says what
 # pictures give away before anything is learned.
 
 # %% tags=["nbval-ignore-output"]
@@ -525,7 +527,7 @@ print("R2 above R1, and so is the interval:", gain_map.low > 0)
 #
 # ## Two cheap improvements
 #
-# **Flip test.** The feature of a picture and that of its mirror image are
+# {term}`Flip test`. The feature of a picture and that of its mirror image are
 # added. A mirror image shows nothing new, but the sum depends less on which
 # way somebody walks.
 
@@ -588,7 +590,7 @@ plt.show()
 
 # %% [markdown]
 # *R1: two queries, one in each row, and the seven most similar pictures, best
-# first. Green frames are right, orange ones wrong. R1 goes for clothes of a
+# first. Green frames are right, red ones wrong. R1 goes for clothes of a
 # similar kind and tone; the first place is wrong for both.*
 
 # %% tags=["nbval-ignore-output"]
@@ -746,6 +748,30 @@ _ = run.record(
 )
 
 # %% [markdown]
+# ## Check yourself
+#
+# 1. Where exactly is a ResNet-50 cut, and why not one layer later?
+# 2. Why are the weights of R2 chosen on training identities that it does not
+#    train on?
+# 3. What would have happened if R1 had been left with random weights?
+# 4. Both losses fall to almost nothing. Is R2 then done?
+# 5. A gain of re-ranked R2 over plain R1 is reported. What is wrong?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. After global average pooling. The next layer names classes of the
+#    *training* set, and nobody of the test is among them.
+# 2. Scores on people it trains on always rise. The test would tell, but then
+#    it has been used to choose.
+# 3. Every cell would have run, with features of the right shape, and every
+#    later number would have been wrong without a sound. So it is an error.
+# 4. No: it can name the training people. Whether it tells *other* people
+#    apart is what the held-out mAP says.
+# 5. Two things changed at once. Like must be compared with like: re-ranked
+#    with re-ranked.
+# ```
+
+# %% [markdown]
 # ## Recap
 #
 # - R1 and R2 are the same network, cut after global average pooling; what
@@ -812,3 +838,64 @@ pair = [
     for s in splits
 ]
 print("pair minus R2:", paired_bootstrap(run.evaluate(*pair), results["R2"]))
+
+# %% [markdown]
+# ```{exercise}
+# :label: ex-03-3
+#
+# Recall: how many parameters has R2's head for the 702 training identities of
+# DukeMTMC-reID? Why does that number not matter at test time?
+# ```
+#
+# ```{solution} ex-03-3
+# Only the last layer depends on them: $512 \cdot 702 + 702$ instead of
+# $512 \cdot 751 + 751$. At test time the head is cut off.
+# ```
+
+# %%
+with torch.device("meta"):
+    duke = Encoder("resnet50", weights=None, outputs=702).head
+count = sum(p.numel() for p in duke.parameters())
+by_hand = first + norm + hidden * 702 + 702
+print(f"{count:,} parameters, by hand {by_hand:,}")
+
+# %% [markdown]
+# ```{exercise}
+# :label: ex-03-4
+#
+# Open-ended: for whom does R2 err more? The synthetic world wrote down who
+# wears what. Choose groups, and compare the mAP of each, with intervals over
+# people. What would you do with the answer?
+# ```
+#
+# ```{solution} ex-03-4
+# We halve the test people by skin tone, by height and by how bright their
+# upper garment is, and set look-alikes apart. In the run printed here
+# look-alikes and people in bright tops are found less often; for skin tone and
+# height the intervals do not tell, which is not "no difference". A group that
+# is found less often is *missed* more. Whether it is also *accused* more is
+# another question, and needs the rivals. With an answer one can mend the data,
+# state the limit, or not build the system.
+# ```
+
+# %% tags=["nbval-ignore-output"]
+written = Path(run.data.root) / "attributes.csv"
+ap, asked = results["R2"].per_query("mAP"), results["R2"].query_pids
+groups = {}
+if written.exists():
+    who = pd.read_csv(written, index_col="pid").loc[asked].reset_index()
+    light = who["upper"].map(lambda c: sum(bytes.fromhex(c[1:])))
+    ranked = {"darker skin": who["tone"], "taller": who["height"]}
+    for name, x in (ranked | {"brighter top": light}).items():
+        groups[name] = (x > x.median()).to_numpy()
+    groups["look-alike"] = who["lookalike_of"].notna().to_numpy()
+halves = {
+    name: {yes: str(interval(ap[rows], asked[rows]))
+           for yes, rows in (("in it", part), ("not in it", ~part))}
+    for name, part in groups.items()
+}
+pd.DataFrame(halves).T
+
+# %% [markdown]
+# *mAP of R2 on those in each group and on the others, with 95 % intervals over
+# people. Photographs have no such table.*

@@ -10,11 +10,12 @@
 # # pt-GAN: the same person in another pose
 #
 # Two pictures of one person differ most when the person moves. The paper
-# removes that difference before it compares anything: a generator $G$ redraws
-# the person of a picture $I$ in a pose $p$ that we choose (III-C, V-A). This
-# chapter builds $G$ and its opponent $D$, derives the four losses, checks
-# them by hand, trains the pair and measures what came out on people that
-# neither has ever seen.
+# removes that difference before it compares anything: a network $G$ redraws
+# the person of a picture $I$ in a {term}`pose` $p$ that we choose (III-C,
+# V-A). This chapter builds the {term}`generator` $G$ and its opponent, the
+# {term}`discriminator` $D$, derives the four losses, checks them by hand,
+# trains the pair and measures what came out on people that neither has ever
+# seen.
 #
 # **What you will learn**
 #
@@ -82,10 +83,10 @@ print(run)
 # %% [markdown]
 # ## The pair problem
 #
-# A re-ID data set holds several pictures of each identity. So the paper trains
-# on ordered pairs $\{I_i, I_j\}$ of one person: $I_i$ is the *source*, $I_j$
-# the *target*, and $p_j$ is the target's pose. $G$ sees the source and
-# $p_j$, and must draw the target:
+# A re-ID data set holds several pictures of each {term}`identity`. So the
+# paper trains on ordered pairs $\{I_i, I_j\}$ of one person: $I_i$ is the
+# *source*, $I_j$ the *target*, and $p_j$ is the target's pose. $G$ sees the
+# source and $p_j$, and must draw the target:
 #
 # $$\hat I_j = G(F_{R1}(I_i),\, p_j).$$
 #
@@ -455,8 +456,7 @@ for mode, ends in losses.SMOOTH_REAL.items():
 # Read literally this is one norm per picture, over $n = 3HW$ values, with
 # gradient $(\hat I - I)/\lVert\hat I - I\rVert_2$: of length 1 however close
 # the drawing is. The mean square has gradient $2(\hat I - I)/n$ and calms
-# down near the goal. We check
-# both, and the code's L1, value by value.
+# down near the goal. We check both, and the code's L1, value by value.
 
 # %%
 target = torch.tensor(rng.uniform(-1, 1, (1, 3, 8, 4)))
@@ -601,9 +601,10 @@ both.assign(why=pd.Series(why))
 # Both players use Adam with $\beta = (0.5, 0.999)$. The learning rate stays
 # for half of the steps and then falls linearly to zero.
 #
-# The stage trains $G$ and $D$, or takes them from disk if the same code made
-# them from the same data. A few training identities are held out, and looked
-# at ten times (`keep` says whether the best look's weights stay, or the last).
+# The {term}`stage` trains $G$ and $D$, or takes them from disk if the same
+# code made them from the same data. A few training identities are held out,
+# and looked at ten times (`keep` says whether the best look's weights stay, or
+# the last).
 
 # %% tags=["nbval-ignore-output"]
 r1 = stages.r1(run)
@@ -623,7 +624,8 @@ figure = plots.curves(history, groups)
 # An adversarial loss tells who is ahead, not how good the pictures are. The
 # middle panel tells whether there is a game: a $D$ that is right half of the
 # time only guesses and teaches nothing, one that is always right cannot be
-# followed, and a $G$ whose drawings no longer differ has collapsed. In the
+# followed, and a $G$ whose drawings no longer differ has
+# {term}`collapsed <collapse>`. In the
 # run printed here $D$ wins in the end; what falls until then is the error on
 # training pairs, while on held-out people it hardly moves after the first
 # looks.
@@ -725,7 +727,7 @@ for pid in shown:
 columns = 1 + 2 * counts.max()
 titles = ["source", *["pose", "drawn"] * counts.max()]
 figure = plots.picture_grid(
-    cells, columns=columns, titles=titles, height=0.85
+    cells, columns=columns, titles=titles, height=0.75
 )
 
 # %% [markdown]
@@ -751,21 +753,21 @@ figure = plots.picture_grid(
 #
 # Four questions are asked of each picture.
 #
-# - *Is it the truth?* SSIM compares means, spreads and correlations in small
-#   windows, L1 is the mean absolute error; both of the whole picture and of
-#   the person. Do mean colours of the body follow the truth's? And are there
-#   edges, of stripes and straps, as strong as the truth's?
-# - *Is the pose obeyed?* A judge, trained to find joints in photographs,
-#   looks at the drawing. PCK is the share of asked joints that it finds
+# - *Is it the truth?* {term}`SSIM` compares means, spreads and correlations in
+#   small windows, L1 is the mean absolute error; both of the whole picture and
+#   of the person. Do mean colours of the body follow the truth's? And are
+#   there edges, of stripes and straps, as strong as the truth's?
+# - *Is the pose obeyed?* A judge, trained to find joints in photographs, looks
+#   at the drawing. {term}`PCK` is the share of asked joints that it finds
 #   within a tenth of the body's height.
 # - *Is it still the same person?* R2 looks for the drawing's person in a
 #   gallery without the sources; *retention* is its rank-1 as a share of what
 #   the sources reach.
 # - *Is it real, and does it vary?* The Fréchet distance between R2's features
-#   of drawings and photographs (*ReID-FID*): both sets are seen as Gaussians,
-#   and it adds the squared distance of their means to how much their
-#   covariances differ. And the spread over poses and over persons, as a share
-#   of the truth's.
+#   of drawings and photographs ({term}`ReID-FID`): both sets are seen as
+#   Gaussians, and it adds the squared distance of their means to how much
+#   their covariances differ. And the spread over poses and over persons, as a
+#   share of the truth's.
 #
 # The pairs of one person are not independent. So the intervals draw whole
 # *people* with replacement; those of ReID-FID and of the spreads leave out a
@@ -950,7 +952,8 @@ print(f"operations: {flops[0] / flops[1]:.2f} of the slow way's")
 #
 # To tell them apart, two other generators stand behind the same interface,
 # with the same losses and steps. "image" is PN-GAN's {cite}`qian2018pose`:
-# source and skeleton enter as pictures. "aligned" is a modern small one: maps
+# source and skeleton enter as pictures. The
+# {term}`aligned generator` is a modern small one: maps
 # of the source stay maps, and each place of the target fetches its part by
 # attention. Both take too long for a chapter, as does the authors' code mode;
 # `book/experiments.py` trained them once.
@@ -978,7 +981,7 @@ sheet = torch.as_tensor(255 * sheet).byte().permute(2, 0, 1)
 names = ["source", "truth", "vector", "image", "aligned", "code mode"]
 strips = sheet.chunk(len(names), dim=1)
 cells = [cell for strip in strips for cell in strip.chunk(8, dim=2)[1:7]]
-figure = plots.picture_grid(cells, columns=6, rows=names, height=0.8)
+figure = plots.picture_grid(cells, columns=6, rows=names, height=0.7)
 
 # %% [markdown]
 # *Recorded: six people in a new pose, by each generator.* All four had the
@@ -1046,6 +1049,31 @@ path = run.record("04_ptgan", record)
 print(path.name)
 
 # %% [markdown]
+# ## Check yourself
+#
+# 1. $G$ is trained with squares only, without eq. 3 and eq. 5. What do its
+#    drawings look like?
+# 2. Why must $D$ see the drawing *detached* when it learns?
+# 3. A target of 1.1 is harmless under squares. Why not under cross-entropy?
+# 4. SSIM of the drawings is 0.4. Is that good?
+# 5. Which result here says that the vector, and not the loss, loses the
+#    detail?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. Like the mean of all pictures that fit: right outlines, blurred, no
+#    texture.
+# 2. Or its loss would also send a gradient into $G$, in the wrong direction:
+#    towards what $D$ recognises.
+# 3. $\sigma(x)$ cannot reach it, so the derivative $\sigma(x) - 1.1$ never
+#    vanishes and the loss falls for ever.
+# 4. Nobody can say without rivals: a copy of the source or the nearest
+#    training picture may reach more.
+# 5. The aligned generator had the same pairs, losses and steps, and keeps
+#    stripes and hues.
+# ```
+
+# %% [markdown]
 # ## Recap
 #
 # - $G$ paints a picture from a pooled feature and 50 numbers of pose; pairs
@@ -1106,3 +1134,66 @@ grey = np.linspace(-1, 1, 201)
 square = ((grey[:, None] - pixel) ** 2).mean(1)
 absolute = np.abs(grey[:, None] - pixel).mean(1)
 print(f"L2: {grey[square.argmin()]:.1f}, L1: {grey[absolute.argmin()]:.1f}")
+
+# %% [markdown]
+# ```{exercise} Who learns?
+# :label: ex-04-3
+# Recall: which of the two networks gets a gradient from $\mathcal L_D$, and
+# which from $\mathcal L_G$? Test it on the run's own networks.
+# ```
+#
+# ```{solution} ex-04-3
+# A gradient of $\mathcal L_D$ ends at the drawing, which is detached. One of
+# $\mathcal L_G$ passes through $D$ and reaches $G$; in training the weights of
+# $D$ are frozen meanwhile.
+# ```
+
+# %%
+d = Discriminator(5, **variants["this run"])
+picture = small(torch.randn(2, 512), torch.rand(2, 50))
+for name, shown in (("L_D", picture.detach()), ("L_G", picture)):
+    d(shown)[0].sum().backward()
+    felt = any(p.grad is not None for p in small.parameters())
+    print(f"G feels {name}: {felt}")
+
+# %% [markdown]
+# ```{exercise} The best judge
+# :label: ex-04-4
+# At some picture, photographs have the density $a$ and drawings $b$. Which
+# value of $D$ is best under eq. 3, and which under squares? Where does $D$ end
+# if the drawings are perfect?
+# ```
+#
+# ```{solution} ex-04-4
+# Both are best at $a/(a+b)$: set the derivative of
+# $-a\log D - b\log(1-D)$, or of $a(D-1)^2 + bD^2$, to zero. With perfect
+# drawings $a = b$ everywhere, and $D$ can only guess: one half.
+# ```
+
+# %%
+a, b = 3.0, 1.0
+guess = np.linspace(0.001, 0.999, 999)
+eq_3 = -a * np.log(guess) - b * np.log(1 - guess)
+squares = a * (guess - 1) ** 2 + b * guess**2
+print(guess[eq_3.argmin()].round(3), guess[squares.argmin()].round(3))
+
+# %% [markdown]
+# ```{exercise} A thief as a generator
+# :label: ex-04-5
+# Open-ended: "nearest pose and look" draws nothing; it hands out the training
+# picture of somebody else. Which of our measures would praise it, and which
+# give it away? Is one number enough?
+# ```
+#
+# ```{solution} ex-04-5
+# It is a photograph: sharp, with edges, and a judge of poses or of realism has
+# nothing to object to. It shows the wrong person. Only measures that know who
+# was asked for (retention, colours of the body) give it away, and they in turn
+# would praise a copy of the source, which ignores the pose. No single number
+# tells all four things.
+# ```
+
+# %% tags=["nbval-ignore-output"]
+thieves = [name for name in systems if "nearest" in name]
+shown = ["edges share", "pck share", "fid", "upper chroma", "rank1 share"]
+q.readable(measured).loc[["drawn", *thieves, "copied source"], shown]

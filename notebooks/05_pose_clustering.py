@@ -19,8 +19,8 @@
 # - how to put a number on "this pose could be a person";
 # - whether all of this holds for the keypoints of real photographs.
 #
-# Clustering needs keypoints and no pictures; one gallery shows some all the
-# same.
+# Clustering needs {term}`keypoints <keypoint>` and no pictures; one gallery
+# shows some all the same.
 
 # %%
 import json
@@ -60,9 +60,9 @@ print(run)
 # %% [markdown]
 # ## Poses as numbers
 #
-# OpenPose's BODY_25 names 25 joints. The library keeps them in *image units*:
-# $x$ is divided by the width and $y$ by the height of the picture, so both lie
-# in $[0, 1]$. $y$ points down. A missing joint is NaN.
+# OpenPose's {term}`BODY_25` names 25 joints. The library keeps them in *image
+# units*: $x$ is divided by the width and $y$ by the height of the picture, so
+# both lie in $[0, 1]$. $y$ points down. A missing joint is NaN.
 
 # %%
 points = stages.train_points(run)
@@ -122,11 +122,10 @@ plt.show()
 # the feet are missing in a large part of all pictures. Keypoints in COCO
 # order have no feet at all: their bars reach 1.*
 #
-# The face is missing so often because people turn their back. The order of
-# the shoulders tells the facing: if the left shoulder lies to the image's
+# The face is missing so often because people turn their back. The order of the
+# shoulders tells the {term}`facing`: if the left shoulder lies to the image's
 # right, the person faces the camera. Within 8 of 64 pixels we call it a side
-# view. On Market-1501 the shares are 54 % front, 41 % back and 5 %
-# side.
+# view. On Market-1501 the shares are 54 % front, 41 % back and 5 % side.
 
 # %% tags=["nbval-ignore-output"]
 shoulders = points[:, 5, 0] - points[:, 2, 0]
@@ -141,8 +140,8 @@ print(pd.Series(names).value_counts(normalize=True).round(2).to_string())
 #
 # ## The torso rule
 #
-# Some poses are too broken to learn from. The rule of the pose-transfer
-# literature keeps a pose if both hips and both shoulders are
+# Some poses are too broken to learn from. The {term}`torso rule` of the
+# pose-transfer literature keeps a pose if both hips and both shoulders are
 # visible.
 
 # %%
@@ -236,7 +235,7 @@ plt.show()
 # largest cluster first. They differ in facing above all: front, back, and
 # turned. Each is a mean of many people, so arms hang calmly.*
 #
-# The **Gaussian mixture** models the density of poses,
+# The {term}`Gaussian mixture` models the density of poses,
 #
 # $$p(x) = \sum_{k=1}^{K} \pi_k\,\mathcal{N}(x;\, \mu_k, \Sigma_k),$$
 #
@@ -309,16 +308,17 @@ plt.show()
 # cluster of the *source's own* joint, samples there, blends 60 % of the
 # sample with 40 % of the source's joint, and drops six joints. The
 # result then depends on the picture, so it is no common set $P_K$. We do what
-# what the paper says.
+# the paper says.
 # ````
 #
 # ## Who stands like this?
 #
-# A pose of a cluster is an average or a draw; nobody took it. Its *medoid* is
-# the training picture whose pose is nearest. The distance is the
-# root-mean-square over joints; what a real pose lacks is put at the joint's
-# mean, or poses of few joints would always win. A picture is twice as high as
-# wide, so $x$ counts half: all distances are shares of the picture's height.
+# A pose of a cluster is an average or a draw; nobody took it. Its
+# {term}`medoid` is the training picture whose pose is nearest. The distance is
+# the root-mean-square over joints; what a real pose lacks is put at the
+# joint's mean, or poses of few joints would always win. A picture is twice as
+# high as wide, so $x$ counts half: all distances are shares of the picture's
+# height.
 
 # %% tags=["nbval-ignore-output"]
 few = 3
@@ -394,7 +394,7 @@ print(
 # ## Do other seeds give other groups?
 #
 # That the centres look alike does not mean that the *groups* are the same. Let
-# two fits label all training poses. The **adjusted Rand index** counts the
+# two fits label all training poses. The {term}`adjusted Rand index` counts the
 # pairs of people on whom they agree, and is scaled so that it is 1 for equal
 # groups and 0 on average for groups by chance.
 #
@@ -826,6 +826,30 @@ _ = run.record(
         "plausibility": judged.round(4).to_dict("records"),
     },
 )
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Why must the $K$ poses be the same for query and gallery?
+# 2. Which two things go wrong if a missing joint is clustered as $(0, 0)$?
+# 3. K-means gives nearly equal centres with five seeds, and yet quite
+#    different groups. How can both be true?
+# 4. How many poses can joint-wise K-means make, and from how many points?
+# 5. What do the 89.97 % of joint-wise K-means in Table II say about
+#    "implausible" poses?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. FusionNet, and any cosine of features side by side, compares slot 3 with
+#    slot 3. It must be the same pose.
+# 2. Centres are drawn towards the corner, and a mixture, which has to stretch
+#    over the corner, draws joints outside the picture.
+# 3. Poses are a continuum. A border that moves a little sends many people to
+#    the other side and hardly moves the means.
+# 4. $3^{25}$, from $3 \cdot 25 = 75$.
+# 5. That a pose need not be possible to be useful there: it may be enough
+#    that everybody is drawn in the same one. Chapter 7 comes back to it.
+# ```
 
 # %% [markdown]
 # ## Recap

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # FusionNet: many features, one descriptor
 #
-# For every picture we now have $K + 1$ features: R2's feature of the
-# picture itself, and R2's features of the $K$ pictures that the generator
-# drew from it. Section III-E of {cite:t}`karmakar2021pose` joins them with
-# a small network, FusionNet. This chapter rebuilds that network, trains it
-# on frozen features, and then asks the question that the paper does not
-# ask: does it help because of the *generated pictures*, or because of the
-# *extra layers*?
+# For every picture we now have $K + 1$ features: R2's feature of the picture
+# itself, and R2's features of the $K$ pictures that the generator drew from
+# it. Section III-E of {cite:t}`karmakar2021pose` joins them with a small
+# network, {term}`FusionNet`. This chapter rebuilds that network, trains it on
+# frozen features, and then asks the question that the paper does not ask: does
+# it help because of the *generated pictures*, or because of the *extra
+# layers*?
 #
 # **What you will learn**
 #
@@ -221,11 +221,11 @@ plt.show()
 # %% [markdown]
 # ## Training, and the control
 #
-# The network learns to name the training identities; a tenth of them is
-# held out to decide when to stop. Next to the method we train a **control**.
-# It is the same network with the same data, schedule and seed, but in place
-# of each generated feature it receives *a copy of the input's own feature*.
-# It has all the layers and none of the pictures. Each of the two keeps the
+# The network learns to name the training identities; a tenth of them is held
+# out to decide when to stop. Next to the method we train a {term}`control`. It
+# is the same network with the same data, schedule and seed, but in place of
+# each generated feature it receives *a copy of the input's own feature*. It
+# has all the layers and none of the pictures. Each of the two keeps the
 # weights with its own best held-out score, and stops when it gains no more.
 #
 # - If the method beats R2 and the control does not, the pictures help.
@@ -283,9 +283,9 @@ plt.show()
 #   **maximum** {cite}`qian2018pose`;
 # - a **weighted sum**, $(1-w)\,x + w\,\bar x_k$, the rule of
 #   Pose2ID {cite}`yuan2025pose`;
-# - **slots**: the features side by side. Then the cosine of two descriptors is
-#   a mean of cosines, of picture with picture, and of drawing with drawing
-#   *in the same pose*:
+# - {term}`slots`: the features side by side. Then the cosine of two
+#   descriptors is a mean of cosines, of picture with picture, and of drawing
+#   with drawing *in the same pose*:
 #
 # $$
 # (1-w)\cos(x, x') + \frac{w}{K} \sum_{k=1}^K \cos(x_k, x'_k).
@@ -351,10 +351,11 @@ plt.show()
 # and the method are the two bars at the bottom.*
 
 # %% [markdown]
-# Overlapping intervals do not settle a comparison: hard queries are hard
-# for every system. A **paired** bootstrap draws the same people for both
-# systems and looks at the difference. The comparisons are fixed beforehand:
-# every system against R2, and the method against its control.
+# Overlapping intervals do not settle a comparison: hard queries are hard for
+# every system. A {term}`paired <paired comparison>` bootstrap draws the same
+# people for both systems and looks at the difference. The comparisons are
+# fixed beforehand: every system against R2, and the method against its
+# control.
 
 # %% tags=["nbval-ignore-output"]
 asked = [(n, "R2") for n in systems if n != "R2"]
@@ -533,11 +534,12 @@ print("R2's gap is wider on the identities it was fitted on:", easier)
 #
 # The second suspect cannot be arrested without a third experiment: leave the
 # features as tidy as they are, and change the drawings only. Chapter 4's
-# *aligned* generator had the same pairs, losses and steps as the paper's, and
-# its drawings find their person almost four times as often. Training it takes
-# too long for a chapter, so `python -m book.fusions fusions` did that once:
-# R1, R2, both generators and every fusion, with three seeds each. A query's
-# values are averaged over the seeds; the intervals are over identities.
+# {term}`aligned generator` had the same pairs, losses and steps as the
+# paper's, and its drawings find their person almost four times as often.
+# Training it takes too long for a chapter, so `python -m book.fusions fusions`
+# did that once: R1, R2, both generators and every fusion, with three seeds
+# each. A query's values are averaged over the seeds; the intervals are over
+# identities.
 
 # %%
 record = run.home / "book" / "results" / "synthetic-fusions.json"
@@ -552,9 +554,10 @@ fusions.loc[["input", "paper's generator", "aligned generator"]]
 
 # %% [markdown]
 # *Recorded: every rule on the drawings of the aligned generator, below R2 and
-# the paper's generator. "Second encoder": R2 was trained once more, as long,
-# on drawings, and describes them; PN-GAN does the same. "End to end":
-# FusionNet and R2 are fine-tuned together, once with the generator.*
+# the paper's generator. {term}`Second encoder <second encoder>`: R2 was
+# trained once more, as long, on drawings, and describes them; PN-GAN does the
+# same. "End to end": FusionNet and R2 are fine-tuned together, once with the
+# generator.*
 
 # %%
 gain = records.intervals(record, "over R2/mAP", ["group", "system"], seeds)
@@ -703,6 +706,32 @@ rows = {name: as_record(found) for name, found in intervals.items()}
 pairs = {n: asdict(c) for n, c in paired.items()}
 _ = run.record("06_fusionnet", {"rows": rows, "paired mAP": pairs})
 print(len(rows), "systems recorded")
+
+# %% [markdown]
+# ## Check yourself
+#
+# 1. Where do most of FusionNet's weights sit, and how do they grow with $K$?
+# 2. The control gets copies of the input's feature. What does it have that
+#    the method has, and what not?
+# 3. Giving a picture somebody else's drawings makes retrieval worse. Does
+#    that prove that drawings help?
+# 4. Slots have one weight to choose, FusionNet millions. Why may the first do
+#    better?
+# 5. What do true pictures in place of drawings tell that no other experiment
+#    can?
+#
+# ```{admonition} Answers
+# :class: dropdown
+# 1. In `fc_1`, which has $4(K+1)D^2$ of them: linearly in $K$.
+# 2. All the layers, steps and seed; none of the pictures. What it gains is
+#    the layers' gain.
+# 3. No. It proves that the network relies on them. Whether relying pays is
+#    told by the comparison with the control and with R2.
+# 4. It can forget nothing. FusionNet learns on features of people whom R2
+#    knows by heart, where there is nothing to repair.
+# 5. The ceiling: what the idea could bring if the generator were perfect, and
+#    so where the rest is lost.
+# ```
 
 # %% [markdown]
 # ## Recap

@@ -34,6 +34,8 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
         book,
         ignore=shutil.ignore_patterns("_build", "chapters", "__pycache__"),
     )
+    for included in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        shutil.copy(REPOSITORY / included, book.parent)
     notebooks = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
     tools.chapters(notebooks, book / "chapters")
     build = Path(sys.executable).with_name("jupyter-book")

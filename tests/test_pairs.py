@@ -63,3 +63,25 @@ def test_an_executed_chapter_is_stored_as_it_would_be_written_again(source: Path
     target = source.with_suffix(".ipynb")
     again = tools.dumps(tools.clean(nbformat.read(target, as_version=4)))
     assert target.read_text("utf-8") == again
+
+
+@pair
+def test_every_exercise_of_a_chapter_has_its_solution(source: Path):
+    text = source.read_text("utf-8")
+    asked = re.findall(r"^# ```\{exercise\}.*\n# :label: (\S+)", text, re.MULTILINE)
+    solved = re.findall(r"^# ```\{solution\} (\S+)", text, re.MULTILINE)
+    assert asked == solved
+    assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("source", SOURCES[:7], ids=lambda path: path.stem)
+def test_a_chapter_on_the_method_asks_questions_before_its_recap(source: Path):
+    text = source.read_text("utf-8")
+    questions, _, rest = text.partition("# ## Check yourself\n")[2].partition(
+        "# ## Recap\n"
+    )
+    asked, _, answers = questions.partition("# ```{admonition} Answers\n")
+    count = len(re.findall(r"^# \d\. ", asked, re.MULTILINE))
+    assert 3 <= count <= 5
+    assert count == len(re.findall(r"^# \d\. ", answers, re.MULTILINE))
+    assert rest.count("# ```{exercise}") >= 4

@@ -85,7 +85,10 @@ def test_a_run_takes_parameters_and_leaves_no_trace_of_papermill(source: Path):
     assert '"8\\n"' in text
     assert "papermill" not in text
     assert str(source.parent) not in text
-    assert [path.name for path in output.parent.iterdir()] == [output.name]
+    left = sorted(path.name for path in output.parent.iterdir())
+    assert left == [output.name, output.with_suffix(".json").name]
+    spent = json.loads(output.with_suffix(".json").read_text())
+    assert 0 < spent["seconds"] < 60
 
 
 def test_a_run_with_an_unknown_parameter_says_which_there_are(source: Path):
