@@ -33,6 +33,7 @@ from book.scoring import (
 from reidlib import fusing, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
+from reidlib.records import write_record
 from reidlib.training import describe
 
 METHODS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
@@ -215,7 +216,7 @@ def main(arguments: list[str] | None = None) -> Path:
     manifest["code of fusing"] = manifests.code_digest(("fusing",))
     name = "fusions" if given.command == "fusions" else f"fusions-{given.command}"
     path = given.out / f"{run.key}-{name}.json"
-    manifests.write_json(path, {"manifest": manifest, "rows": rows})
+    write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path
 
