@@ -19,7 +19,7 @@ from reidlib.retrieval import Interval
 SCHEMA = 2
 ALWAYS = ("code", "date", "device", "threads", "versions")
 OF_A_RUN = ("dataset", "protocol", "profile", "seed", "data")
-CELL = ("group", "system", "identities", "seed", "trial")  # what tells rows apart
+CELL = ("group", "system", "identities", "seed", "trial")  # tells rows apart
 Record = dict[str, Any]
 
 
@@ -121,7 +121,8 @@ def read_records(folder: Path) -> dict[str, Record]:
         ReIDDataError: as `read_record`; a file in the place of another data set or
             profile; or two results that claim the same cell.
     """
-    found, claimed = {}, {}
+    found: dict[str, Record] = {}
+    claimed: dict[tuple[Any, ...], str] = {}
     for path in sorted(folder.rglob("*.json")):
         name = path.relative_to(folder).with_suffix("").as_posix()
         found[name] = record = read_record(path)
