@@ -1,11 +1,11 @@
 """Model cards and data cards of recorded runs, written from their records alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from reidlib.records import Record
+from reidlib.records import Record, manifests_of
 
 ABOUT = {
     "synthetic": "People that `reidlib` renders. Nobody was photographed,\n"
@@ -31,6 +31,11 @@ SYSTEMS = ("03_baselines", "06_fusionnet", "08_benchmarks")
 NOTE = """\
 Written by `python -m book.records cards` from `book/results/{name}.json`.
 To change it, record the run again.
+"""
+EVERY = """\
+Written by `python -m book.records cards` from the files in `book/results`. Where parts
+of one record differ in a field, all its values stand there.
+
 """
 USE = """\
 - **For:** following the book, checking a reproduction, comparing methods under the
@@ -81,6 +86,23 @@ def numbers(record: Record) -> list[list[str]]:
 def _limits(row: dict[str, Any], metric: str) -> str:
     low, high = row["interval"][metric]
     return f"{row[metric]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def all_records(found: Mapping[str, Record]) -> str:
+    """The manifests of all records, on one page."""
+    parts = ["# Every record and its manifest\n\n", EVERY]
+    for name, record in found.items():
+        manifests = manifests_of(record)
+        keys = dict.fromkeys(k for m in manifests.values() for k in m)
+        keys.pop("versions", None)
+        alike = {k: {str(m.get(k, "–")) for m in manifests.values()} for k in keys}
+        rows = [[k.replace("_", " "), ", ".join(sorted(v))] for k, v in alike.items()]
+        versions = next(iter(manifests.values()))["versions"]
+        rows.append(["versions", ", ".join(f"{k} {v}" for k, v in versions.items())])
+        if "" not in manifests:
+            rows.append(["chapters", ", ".join(manifests)])
+        parts.append(f"## `{name}.json`\n\n{table(['field', 'value'], rows)}\n")
+    return "".join(parts).rstrip("\n") + "\n"
 
 
 def model_card(name: str, record: Record) -> str:

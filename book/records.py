@@ -66,11 +66,12 @@ def stamp(path: Path) -> bool:
 
 
 def cards(folder: Path = RESULTS, target: Path = CARDS) -> dict[Path, str]:
-    """The pages of every recorded run: where each belongs, and its text."""
-    from book.cards import data_card, model_card
+    """The pages about records and recorded runs: where each belongs, and its text."""
+    from book.cards import all_records, data_card, model_card
 
-    pages = {}
-    for name, record in read_records(folder).items():
+    found = read_records(folder)
+    pages = {target / "records.md": all_records(found)}
+    for name, record in found.items():
         if "/" in name:
             stem = name.replace("/", "-")
             pages[target / f"{stem}-model.md"] = model_card(name, record)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from book.experiments import RESULTS, kinds, scaled
 from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of
-from reidlib import ablation, fusing, manifests, runs, stages
+from reidlib import fusing, manifests, runs, stages
 from reidlib.costs import extra_memory, milliseconds
 from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
@@ -34,11 +34,11 @@ from reidlib.records import write_record
 from reidlib.retrieval import (
     PROTOCOLS,
     RetrievalResult,
+    as_record,
     bootstrap,
-    k_reciprocal_distance,
     over_trials,
 )
-from reidlib.retrieval.rerank import PRESETS, Settings
+from reidlib.retrieval.rerank import PRESETS, Settings, reranked_distance
 from reidlib.training import extract, recipe, to_float, to_uint8
 from reidlib.training.features import describer
 
@@ -158,15 +158,13 @@ def reranking(run: runs.Run) -> Settings:
 
 def reranked(run: runs.Run, made: dict[str, Tensor]) -> tuple[RetrievalResult, float]:
     """Scores after re-ranking, and its seconds; junk leaves the gallery first."""
-    kept = np.array(run.data.gallery["pid"] != -1)
-    whole = {s: np.ones(len(getattr(run.data, s)), bool) for s in stages.SPLITS}
-    clean = ablation.part_of(run, whole | {"gallery": kept})
     start = time.perf_counter()
-    distances = k_reciprocal_distance(
-        made["query"], made["gallery"][torch.as_tensor(kept)], **reranking(run)
+    junk = run.data.gallery["pid"].to_numpy() == -1
+    distances = reranked_distance(
+        made["query"], made["gallery"], junk, **reranking(run)
     )
     seconds = time.perf_counter() - start
-    return clean.score(distances), seconds
+    return run.score(distances), seconds
 
 
 def cost(run: runs.Run, network: nn.Module) -> Row:
@@ -222,10 +220,7 @@ def measured(run: runs.Run, names: list[str]) -> tuple[Found, list[Row]]:
 def ranked_rows(seed: int, found: dict[str, Scored]) -> Iterator[Row]:
     """Rows with rank-5 and rank-10 too, as the tables of the paper."""
     for row, mine in zip(rows_of(seed, found), found.values(), strict=True):
-        limits = bootstrap(mine.result, seed=seed)
-        for name in RANKS[1:3]:
-            row[name] = limits[name].value
-            row["interval"][name] = [limits[name].low, limits[name].high]
+        row |= as_record(bootstrap(mine.result, seed=seed), RANKS)
         if mine.result.single_average_precision is not None:
             row["mAP_single"] = mine.result.mAP_single
         yield row
@@ -281,7 +276,10 @@ def main(arguments: list[str] | None = None) -> Path:
                 kind[seed] = one
                 rows += [row | mark for row in ranked_rows(seed, one)]
         if len(given.seeds) > 1:
-            rows += [row | mark for kind in over for row in over_seeds(kind)]
+            for kind in over:
+                for row in over_seeds(kind):  # what it costs, the last seed says
+                    facts = kind[given.seeds[-1]][row["system"]].system.facts
+                    rows.append(facts | row | mark)
     if len(given.trials) > 1:
         rows += trial_rows(trials)
     key = run.key.removesuffix(f"-trial{run.data.trial}")

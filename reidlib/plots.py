@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -257,6 +258,32 @@ def interval_lines(
         ax.axhline(reference.value, color=GREY, lw=1, label="R2")
     ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)), xticklabels=ticks)
     return ax
+
+
+def trade_off(rows: Sequence[Mapping[str, Any]], metric: str = "mAP") -> Figure:
+    """Accuracy of systems against milliseconds a picture; the area tells memory.
+
+    Args:
+        rows: of a record of `book/systems.py`: "system", "group" ("re-ranked" is drawn
+            as an open diamond), "ms", "memory_mb", the metric and its "interval".
+        metric: "mAP" or "rank1".
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.0))
+    names = list(dict.fromkeys(row["system"] for row in rows))
+    for row in rows:
+        again = row["group"] == "re-ranked"
+        colour = PALETTE[names.index(row["system"]) % len(PALETTE)]
+        ms = row["ms"] + row.get("re-ranking ms", 0)
+        low, high = row["interval"][metric]
+        ax.plot([ms, ms], [low, high], color=colour, lw=1, alpha=0.6)
+        area = 12 + (row["memory_mb"] or 0)
+        face, marker = ("white", "D") if again else (colour, "o")
+        ax.scatter(ms, row[metric], area, face, marker=marker, ec=colour, zorder=3)
+        if not again:
+            ax.text(ms * 1.06, row[metric], row["system"], fontsize=8, va="bottom")
+    ax.set(xscale="log", xlabel="milliseconds a picture", ylabel=metric)
+    ax.margins(x=0.18)
+    return figure
 
 
 def rank_list(

@@ -158,6 +158,54 @@ def _cells(record: Record) -> Iterator[tuple[Any, ...]]:
             yield (*run, kind, *(row.get(key) for key in CELL))
 
 
+def summary(found: Mapping[str, Record]) -> pd.DataFrame:
+    """The systems of recorded runs side by side, numbers as text in per cent.
+
+    Of `book/systems.py` the rows over all seeds (or of the only one), over trials as
+    mean ± standard deviation; of a run's chapters the rows of chapter 8.
+
+    Returns:
+        data, protocol, profile, seeds, system, rank1, rank5, rank10, mAP, record.
+    """
+    lines = []
+    for name, record in found.items():
+        if "08_benchmarks" in record:
+            part = record["08_benchmarks"]
+            m, rows = part["manifest"], part["results"]["rows"]
+            kept = [{"system": s, "group": ""} | row for s, row in rows.items()]
+        elif (m := record.get("manifest", {})).get("command") == "systems":
+            wanted = {"seed": "all"} if len(m["seeds"]) > 1 else {}
+            wanted |= {"trial": "all"} if len(m["trials"]) > 1 else {}
+            every = [row for row in record["rows"] if "stopped" not in row]
+            kept = [r for r in every if all(r.get(k) == v for k, v in wanted.items())]
+        else:
+            continue
+        for row in kept:
+            again = ", re-ranked" if row["group"] == "re-ranked" else ""
+            lines.append(
+                {"data": m["dataset"], "protocol": m["protocol"]}
+                | {"profile": m["profile"], "seeds": _seeds(m)}
+                | {"system": row["system"] + again}
+                | {k: _percent(row, k) for k in ("rank1", "rank5", "rank10", "mAP")}
+                | {"record": name}
+            )
+    return pd.DataFrame(lines)
+
+
+def _percent(row: dict[str, Any], mark: str) -> str:
+    if mark in row.get("spread", {}):
+        spread = row["spread"][mark]
+        return f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
+    if mark not in row:
+        return "–"
+    low, high = row["interval"][mark]
+    return f"{100 * row[mark]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _seeds(manifest: dict[str, Any]) -> str:
+    return " ".join(map(str, manifest.get("seeds", [manifest.get("seed", "–")])))
+
+
 def provenance(path: Path, chapter: str = "") -> str:
     """One line: which file, digest, code, profile, seeds, device and day.
 
@@ -174,11 +222,10 @@ def provenance(path: Path, chapter: str = "") -> str:
         )
     m, stated = found[chapter], json.loads(path.read_text("utf-8"))["digest"]
     parent = "" if path.parent.name == "results" else f"{path.parent.name}/"
-    seeds = " ".join(map(str, m.get("seeds", [m.get("seed", "-")])))
     said = f"Source: {parent}{path.name} (digest {stated}); code {m['code']}, "
     if "dataset" in m:
         said += f"protocol {m['protocol']}, "
-        said += f"profile {m.get('profile', '-')}, seed {seeds}, "
+        said += f"profile {m.get('profile', '–')}, seed {_seeds(m)}, "
     return said + f"{m['device']}, {m['threads']} thread(s), {m['date']}"
 
 

@@ -89,7 +89,9 @@ def test_a_card_states_every_number_with_its_limits_and_its_part(tmp_path: Path)
     }
     run = {"01_data": {"manifest": MANIFEST, "results": data}, "08_benchmarks": part}
     write_record(tmp_path / "synthetic" / "smoke.json", run)
-    model, about = records.cards(tmp_path, tmp_path).values()
+    every, model, about = records.cards(tmp_path, tmp_path).values()
+    assert "## `synthetic/smoke.json`" in every
+    assert "| chapters | 01_data, 08_benchmarks |" in every
     assert "| R2 | 0.550 [0.500, 0.600] | 0.400 [0.300, 0.450] | `08_benc" in model
     assert "| `08_benchmarks` | 2021-05-03 | c1 | 0 | abacus | 1 | – |" in model
     assert "| train | 9 | 90 | 0 | 1 |" in about

@@ -17,6 +17,7 @@ from reidlib.records import (
     read_record,
     read_records,
     recorded,
+    summary,
     write_record,
 )
 from reidlib.retrieval import Interval
@@ -226,3 +227,26 @@ def test_numbers_of_every_kind_are_written_as_json_holds_them(tmp_path: Path):
     kept = read_record(tmp_path / "kinds.json")
     assert kept == {"manifest": MANIFEST, "n": 0.5, "pair": [1, [0, 1]]}
     assert manifests.as_plain((1,)) == [1]
+
+
+def test_systems_of_all_records_stand_side_by_side_in_per_cent():
+    row = {"mAP": 0.5, "rank1": 0.62, "interval": {"mAP": [0.4, 0.6]}}
+    row["interval"]["rank1"] = [0.5, 0.7]
+    part = {"manifest": MANIFEST, "results": {"rows": {"R2": row}}}
+    many = MANIFEST | {"command": "systems", "seeds": [0], "trials": [0, 1]}
+    tried = {"system": "R2", "group": "re-ranked", "trial": 0} | row
+    spread = {"mAP": {"mean": 0.5, "std": 0.012}}
+    every = {"system": "R2", "group": "re-ranked", "trial": "all", "spread": spread}
+    broken = {"system": "full", "seed": 0, "stopped": "the loss is NaN"}
+    table = summary(
+        {
+            "synthetic/smoke": {"01_data": part, "08_benchmarks": part},
+            "cuhk01-systems": {"manifest": many, "rows": [tried, every, broken]},
+            "world-poses": {"manifest": MANIFEST, "joints": {}},
+        }
+    )
+    assert table["record"].tolist() == ["synthetic/smoke", "cuhk01-systems"]
+    assert table["system"].tolist() == ["R2", "R2, re-ranked"]
+    assert table["mAP"].tolist() == ["50.0 [40.0, 60.0]", "50.0 ± 1.2"]
+    assert table["rank1"].tolist() == ["62.0 [50.0, 70.0]", "–"]
+    assert table["rank5"].tolist() == ["–", "–"]
