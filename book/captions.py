@@ -1,7 +1,8 @@
 """Alternative text for the book's figures: a figure's caption is also read aloud.
 
-The chapters put a caption below each figure, a paragraph that begins in italics. A
-browser that cannot show the picture gets the same words. An extension of Sphinx.
+The chapters put a caption below each figure, a paragraph that begins in italics. Who
+cannot see the picture gets the same words, or those after "Alt text:" where the caption
+has them. An extension of Sphinx.
 """
 
 from typing import Any
@@ -10,18 +11,16 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 
-def caption_below(node: nodes.Node) -> str:
-    """The first paragraph in italics below a picture, before the next picture."""
+def caption_below(image: nodes.image) -> str:
+    """The next paragraph that begins in italics, or its part after "Alt text:"."""
     seen = False
-    for other in node.document.findall():
-        if other is node:
-            seen = True
-        elif seen and isinstance(other, nodes.image):
-            break
-        elif seen and isinstance(other, nodes.paragraph) and other.children:
-            first = other.children[0]
+    for node in image.document.findall():
+        seen = seen or node is image
+        if seen and isinstance(node, nodes.paragraph) and node.children:
+            first = node.children[0]
             if isinstance(first, nodes.emphasis):
-                return first.astext().replace("\n", " ")
+                text = first.astext().replace("\n", " ")
+                return text.partition("Alt text: ")[2] or text
     return ""
 
 
@@ -31,9 +30,9 @@ class Captions(SphinxPostTransform):
     default_priority = 700  # after MyST-NB has chosen which output to show
 
     def run(self, **_: Any) -> None:
-        """Read the whole page once for each picture; there are a dozen."""
+        """Leave alone what has words of its own."""
         for image in self.document.findall(nodes.image):
-            if not image.get("alt") or image["alt"].startswith("../"):
+            if not image.get("alt"):
                 image["alt"] = caption_below(image)
 
 

@@ -92,7 +92,7 @@ def picture_grid(
         if k < len(titles):
             ax.set_title(titles[k], fontsize=8, pad=2)
         if k < len(notes):
-            ax.set_xlabel(notes[k], fontsize=7, labelpad=2)
+            ax.set_xlabel(notes[k], fontsize=8, labelpad=2)
         if k < len(frames) and frames[k]:
             for spine in ax.spines.values():
                 spine.set(visible=True, color=frames[k], linewidth=3)
