@@ -59,7 +59,7 @@ run = runs.begin(
     seed=seed,
     namespace=globals(),
 )
-plots.style(photographs=True)
+plots.style()
 print(run)
 print("protocol:", run.data.protocol)
 
@@ -303,9 +303,9 @@ beside(4, "dukemtmc")
 beside(5, "cuhk03")
 
 # %% [markdown]
-# **Table VI, CUHK01.** The paper does not state its split. Ours is 485 people
-# to learn from and 486 to be asked for, one gallery picture of each at a
-# time, and several trials.
+# **Table VI, CUHK01.** The paper does not state its split. Rows of ours have
+# 485 people to learn from and 486 to be asked for, one gallery picture of
+# each at a time, and mean ± standard deviation over trials.
 
 # %% tags=["nbval-ignore-output"]
 beside(6, "cuhk01")
@@ -522,12 +522,13 @@ look = {
     "apart": lambda q, g: pose_distance(poses[0][q], poses[1][g]),
 }
 pictures = run.images("query"), run.images("gallery")
+plots.style(photographs=True)
 for q in queries:
-    plots.rank_list(lists, [q], *pictures, k=8, **look).set_dpi(62)
+    plots.rank_list(lists, [q], *pictures, k=6, **look).set_dpi(66)
     plt.show()
 
 # %% [markdown]
-# *Two queries, each under three systems as retrieved and re-ranked: the eight
+# *Two queries, each under three systems as retrieved and re-ranked: the six
 # nearest gallery pictures in a line. Green frames are right, red ones wrong;
 # grey ones do not count (junk, or the query's person in the query's camera)
 # and have no rank. Below each picture, the distance of its pose from the

@@ -270,18 +270,22 @@ def trade_off(rows: Sequence[Mapping[str, Any]], metric: str = "mAP") -> Figure:
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 4.0))
     names = list(dict.fromkeys(row["system"] for row in rows))
+    middle = np.exp(np.mean([np.log(row["ms"]) for row in rows]))
     for row in rows:
         again = row["group"] == "re-ranked"
         colour = PALETTE[names.index(row["system"]) % len(PALETTE)]
         ms = row["ms"] + row.get("re-ranking ms", 0)
         low, high = row["interval"][metric]
         ax.plot([ms, ms], [low, high], color=colour, lw=1, alpha=0.6)
-        area = 12 + (row["memory_mb"] or 0)
+        area = 12 + (row["memory_mb"] or 0) / 3
         face, marker = ("white", "D") if again else (colour, "o")
         ax.scatter(ms, row[metric], area, face, marker=marker, ec=colour, zorder=3)
         if not again:
-            ax.text(ms * 1.06, row[metric], row["system"], fontsize=8, va="bottom")
+            side = "right" if ms > middle else "left"
+            x = ms / 1.12 if side == "right" else ms * 1.12
+            ax.text(x, row[metric], row["system"], ha=side, fontsize=8, zorder=4)
     ax.set(xscale="log", xlabel="milliseconds a picture", ylabel=metric)
+    ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.18)
     return figure
 

@@ -83,4 +83,4 @@ def test_a_system_stands_at_its_cost_and_accuracy_re_ranking_included():
     places = [tuple(marks.get_offsets()[0]) for marks in ax.collections]
     assert places == [(2.0, 0.5), (5.0, 0.5)]
     assert [text.get_text() for text in ax.texts] == ["R2"]
-    assert [marks.get_sizes()[0] for marks in ax.collections] == [42, 12]
+    assert [marks.get_sizes()[0] for marks in ax.collections] == [22, 12]
