@@ -19,7 +19,8 @@ from reidlib.retrieval import Interval
 SCHEMA = 2
 ALWAYS = ("code", "date", "device", "threads", "versions")
 OF_A_RUN = ("dataset", "protocol", "profile", "seed", "data")
-CELL = ("group", "system", "identities", "seed", "trial")  # tells rows apart
+# what tells rows apart
+CELL = ("group", "system", "identities", "factor", "severity", "seed", "trial")
 Record = dict[str, Any]
 
 
