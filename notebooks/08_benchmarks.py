@@ -130,7 +130,8 @@ pd.DataFrame({n: {m: str(i[m]) for m in marks} for n, i in live.items()}).T
 # mAP as a picture.
 
 # %% tags=["nbval-ignore-output"]
-plots.interval_bars({n: i["mAP"] for n, i in live.items()}, "mAP")
+bars = {n: i["mAP"] for n, i in live.items()}
+plots.interval_bars(bars, "mAP").set_dpi(60)
 plt.show()
 
 # %% [markdown]
@@ -234,7 +235,7 @@ cost.set_index(["system", "group"]).round(2)
 
 # %% tags=["nbval-ignore-output"]
 if shown:
-    plots.trade_off(shown)
+    plots.trade_off(shown).set_dpi(66)
     plt.show()
 
 # %% [markdown]
@@ -524,7 +525,7 @@ look = {
 pictures = run.images("query"), run.images("gallery")
 plots.style(photographs=True)
 for q in queries:
-    plots.rank_list(lists, [q], *pictures, k=6, **look).set_dpi(66)
+    plots.rank_list(lists, [q], *pictures, k=6, **look).set_dpi(60)
     plt.show()
 
 # %% [markdown]
