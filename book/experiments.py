@@ -25,6 +25,7 @@ from reidlib import enlarge, manifests, runs, stages
 from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.quality import truth
+from reidlib.records import write_record
 from reidlib.retrieval import (
     RetrievalResult,
     as_record,
@@ -334,7 +335,7 @@ def main(arguments: list[str] | None = None) -> Path:
         print(row["system"], _numbers(row.get("test", row)))
     manifest = {"command": given.command, "each": given.each} | run.circumstances()
     path = given.out / f"{run.key}-{given.command}.json"
-    manifests.write_json(path, {"manifest": manifest, "rows": rows})
+    write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path
 

@@ -37,6 +37,7 @@ from reidlib.fusing import Evidence
 from reidlib.manifests import Made
 from reidlib.models import Encoder, PoseInvariantExtractor
 from reidlib.pose import pose_vector
+from reidlib.records import write_record
 from reidlib.systems import full_model
 from reidlib.training import describe, extract, extract_generated
 
@@ -279,7 +280,7 @@ def main(arguments: list[str] | None = None) -> Path:
     manifest["code of fusing"] = manifests.code_digest(("fusing",))
     name = "fusions" if given.command == "fusions" else f"fusions-{given.command}"
     path = given.out / f"{run.key}-{name}.json"
-    manifests.write_json(path, {"manifest": manifest, "rows": rows})
+    write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path
 

@@ -30,6 +30,7 @@ from reidlib.posesets import (
     stability,
     with_zeros,
 )
+from reidlib.records import write_record
 from reidlib.runs import dataset_key
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> Path:
         "code": manifests.code_digest(("pose",)),
     } | manifests.circumstances(time.monotonic() - start)
     path = given.out / f"{key}-poses.json"
-    manifests.write_json(path, found)
+    write_record(path, found)
     print(path)
     return path
 

@@ -294,9 +294,10 @@ def record(run_folder: Path, target: Path = REPOSITORY / "book" / "results") -> 
     files = sorted((run_folder / "results").glob("*.json"))
     if not files:
         return f"{run_folder} has no results/*.json: run the chapters first"
+    from reidlib.records import write_record  # torch takes its time
+
     found = {path.stem: json.loads(path.read_text("utf-8")) for path in files}
-    text = json.dumps(found, indent=1, sort_keys=True) + "\n"
-    same_text(target / run_folder.parent.name / f"{run_folder.name}.json", text)
+    write_record(target / run_folder.parent.name / f"{run_folder.name}.json", found)
     return ""
 
 

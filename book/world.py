@@ -32,6 +32,7 @@ from reidlib.data.synthetic.plan import image_count
 from reidlib.models import Encoder
 from reidlib.pose import joint_statistics, read_annotation_csv, torso_valid, views
 from reidlib.profiles import SMOKE
+from reidlib.records import write_record
 from reidlib.retrieval import as_record, bootstrap, evaluate
 from reidlib.training import (
     EncoderConfig,
@@ -307,7 +308,7 @@ def _write(name: str, make: Callable[[], dict]) -> None:
     found["manifest"] = {"command": name, "code": code} | manifests.circumstances(
         time.monotonic() - start
     )
-    manifests.write_json(RESULTS / f"world-{name}.json", found)
+    write_record(RESULTS / f"world-{name}.json", found)
 
 
 def main() -> None:

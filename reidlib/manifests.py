@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def code_digest(parts: tuple[str, ...] = TRAINED_BY) -> str:
 
 
 def circumstances(wall: float | None = None) -> dict[str, Any]:
-    """Versions, device, threads, peak memory, and the wall time where it is known."""
+    """Versions, device, threads, day, peak memory, and the wall time where known."""
     on_gpu = torch.cuda.is_available()
     found: dict[str, Any] = {
         "versions": {"python": platform.python_version()}
@@ -104,6 +105,7 @@ def circumstances(wall: float | None = None) -> dict[str, Any]:
         | {name: version(name) for name in LIBRARIES},
         "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
         "threads": torch.get_num_threads(),
+        "date": datetime.now(UTC).date().isoformat(),
         "peak_memory_mb": round(
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             / (1024**2 if sys.platform == "darwin" else 1024)
@@ -121,6 +123,11 @@ def write_json(path: Path, content: Any) -> None:
     text = json.dumps(content, indent=1, sort_keys=True, default=_plain)
     temporary.write_text(text + "\n")
     temporary.replace(path)
+
+
+def as_plain(content: Any) -> Any:
+    """What JSON gives back of something that it can hold."""
+    return json.loads(json.dumps(content, default=_plain))
 
 
 def _plain(value: Any) -> Any:

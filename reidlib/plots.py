@@ -1,7 +1,8 @@
 """Every figure of the book in one style: one palette, one size, captions outside."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,6 +58,7 @@ def picture_grid(
     titles: Sequence[str] = (),
     rows: Sequence[str] = (),
     frames: Sequence[str | None] = (),
+    notes: Sequence[str] = (),
     height: float = 1.15,
 ) -> Figure:
     """Pictures side by side.
@@ -67,6 +69,7 @@ def picture_grid(
         titles: above each picture.
         rows: a name at the left of each row.
         frames: a colour around each picture, None for none.
+        notes: below each picture.
         height: of a row in inches.
     """
     count = len(images)
@@ -88,6 +91,8 @@ def picture_grid(
             ax.set(facecolor="none", box_aspect=2, visible=k < count)
         if k < len(titles):
             ax.set_title(titles[k], fontsize=8, pad=2)
+        if k < len(notes):
+            ax.set_xlabel(notes[k], fontsize=8, labelpad=2)
         if k < len(frames) and frames[k]:
             for spine in ax.spines.values():
                 spine.set(visible=True, color=frames[k], linewidth=3)
@@ -255,35 +260,80 @@ def interval_lines(
     return ax
 
 
+def trade_off(rows: Sequence[Mapping[str, Any]], metric: str = "mAP") -> Figure:
+    """Accuracy of systems against milliseconds a picture; the area tells memory.
+
+    Args:
+        rows: of a record of `book/systems.py`: "system", "group" ("re-ranked" is drawn
+            as an open diamond), "ms", "memory_mb", the metric and its "interval".
+        metric: "mAP" or "rank1".
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 4.0))
+    names = list(dict.fromkeys(row["system"] for row in rows))
+    middle = np.exp(np.mean([np.log(row["ms"]) for row in rows]))
+    for row in rows:
+        again = row["group"] == "re-ranked"
+        colour = PALETTE[names.index(row["system"]) % len(PALETTE)]
+        ms = row["ms"] + row.get("re-ranking ms", 0)
+        low, high = row["interval"][metric]
+        ax.plot([ms, ms], [low, high], color=colour, lw=1, alpha=0.6)
+        area = 12 + (row["memory_mb"] or 0) / 3
+        face, marker = ("white", "D") if again else (colour, "o")
+        ax.scatter(ms, row[metric], area, face, marker=marker, ec=colour, zorder=3)
+        if not again:
+            side = "right" if ms > middle else "left"
+            x = ms / 1.12 if side == "right" else ms * 1.12
+            ax.text(x, row[metric], row["system"], ha=side, fontsize=8, zorder=4)
+    ax.set(xscale="log", xlabel="milliseconds a picture", ylabel=metric)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.margins(x=0.18)
+    return figure
+
+
 def rank_list(
-    ranking: Ranking,
+    ranking: Ranking | Mapping[str, Ranking],
     queries: Sequence[int],
     query_images: Tensor,
     gallery_images: Tensor,
     k: int = 9,
+    *,
+    junk: NDArray[np.bool_] | None = None,
+    apart: Callable[[int, int], float] | None = None,
 ) -> Figure:
     """Queries and what was found for them: green is right, red is wrong.
 
-    Junk is not shown, just as it is not counted.
+    Junk is not shown, just as it is not counted, unless it is asked for.
 
     Args:
-        ranking: the object that was scored.
+        ranking: the object that was scored; several by name: a line for each.
         queries: row numbers.
         query_images, gallery_images: (N, 3, H, W) uint8, in the tables' order.
+        k: pictures in a line.
+        junk: (G,) True for the gallery's junk. What does not count is then shown where
+            it was ranked, in a grey frame, as "junk" or as of the query's camera.
+        apart: query, gallery row → how far their poses are apart, written below.
     """
-    pictures: list[Tensor] = []
-    titles: list[str] = []
-    frames: list[str | None] = []
+    several = ranking if isinstance(ranking, Mapping) else {"": ranking}
+    cells: list[tuple[Tensor | None, str, str | None, str]] = []
     for q in queries:
-        top = ranking.top(q, k)
-        pictures.append(query_images[q])
-        titles.append("query")
-        frames.append(None)
-        rows = zip(top["index"], top["relevant"], strict=True)
-        for place, (row, relevant) in enumerate(rows, start=1):
-            pictures.append(gallery_images[int(row)])
-            titles.append(str(place))
-            frames.append(RIGHT if relevant else WRONG)
+        for found in several.values():
+            cells.append((query_images[q], "query", None, ""))
+            top = found.top(q, k, junk=junk is not None)
+            for rank, row, _, relevant in top.itertuples(index=False):
+                title, frame = str(rank), RIGHT if relevant else WRONG
+                if not rank and junk is not None:
+                    title, frame = "junk" if junk[row] else "same cam.", JUNK
+                gap = apart(q, row) if apart else np.nan
+                note = "" if np.isnan(gap) else f"{gap:.1f}"
+                cells.append((gallery_images[row], title, frame, note))
+            cells += [(None, "", None, "")] * (k - len(top))
+    pictures, titles, frames, notes = zip(*cells, strict=True)
     return picture_grid(
-        pictures, columns=k + 1, titles=titles, frames=frames, height=1.35
+        pictures,
+        columns=k + 1,
+        titles=titles,
+        rows=[*several] * len(queries) if len(several) > 1 else (),
+        frames=frames,
+        notes=notes if apart else (),
+        height=1.35,
     )

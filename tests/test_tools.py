@@ -115,8 +115,11 @@ def test_collecting_chapters_removes_those_that_are_gone(source: Path):
 def test_a_record_gathers_the_chapters_of_a_run(tmp_path: Path):
     results = tmp_path / "runs" / "market1501" / "full" / "results"
     results.mkdir(parents=True)
-    (results / "08_benchmarks.json").write_text('{"manifest": {}}')
+    part = {"manifest": {"dataset": "market1501"}, "results": {"mAP": 0.5}}
+    (results / "08_benchmarks.json").write_text(json.dumps(part))
     assert tools.record(results.parent, tmp_path / "kept") == ""
     kept = tmp_path / "kept" / "market1501" / "full.json"
-    assert json.loads(kept.read_text()) == {"08_benchmarks": {"manifest": {}}}
+    found = json.loads(kept.read_text())
+    assert found.keys() == {"08_benchmarks", "schema", "digest"}
+    assert found["08_benchmarks"] == part
     assert "run the chapters first" in tools.record(tmp_path, tmp_path / "kept")

@@ -17,7 +17,11 @@ from reidlib.retrieval.posewise import (
 )
 from reidlib.retrieval.protocols import PROTOCOLS, Conventions
 from reidlib.retrieval.ranking import Ranking
-from reidlib.retrieval.rerank import k_reciprocal_distance
+from reidlib.retrieval.rerank import (
+    PRESETS,
+    k_reciprocal_distance,
+    reranked_distance,
+)
 from reidlib.retrieval.statistics import (
     Comparison,
     Interval,
@@ -40,6 +44,7 @@ __all__ = [
     "Interval",
     "LearnedMetric",
     "OperatingCurve",
+    "PRESETS",
     "PROTOCOLS",
     "PooledQueries",
     "PoseCurve",
@@ -65,5 +70,6 @@ __all__ = [
     "paired_bootstrap",
     "pool_queries",
     "pose_distance",
+    "reranked_distance",
     "verification",
 ]

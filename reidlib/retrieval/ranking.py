@@ -175,9 +175,10 @@ class Ranking:
                 kept.append(scores[row])
         return cls(indices, np.stack(kept), valid, relevant, shape[1])
 
-    def top(self, query: int, k: int) -> pd.DataFrame:
+    def top(self, query: int, k: int, *, junk: bool = False) -> pd.DataFrame:
         """The first k valid images: columns rank (from 1), index, distance, relevant.
 
+        With junk, the first k images of any kind; `rank` is 0 for what does not count.
         Fewer rows only when the gallery has no more; ReIDConfigError when the
         ranking was built with too small a top_k to know.
         """
@@ -186,7 +187,8 @@ class Ranking:
             raise ReIDConfigError(
                 f"query {query} does not exist; the ranking holds {len(self.indices)}."
             )
-        chosen = np.flatnonzero(self.valid[query])[:k]
+        valid = self.valid[query]
+        chosen = np.flatnonzero(valid | junk)[:k]
         width = self.indices.shape[1]
         if len(chosen) < k and width < self.n_gallery:
             raise ReIDConfigError(
@@ -195,7 +197,7 @@ class Ranking:
             )
         return pd.DataFrame(
             {
-                "rank": np.arange(1, len(chosen) + 1),
+                "rank": (np.cumsum(valid) * valid)[chosen],
                 "index": self.indices[query, chosen],
                 "distance": self.distances[query, chosen],
                 "relevant": self.relevant[query, chosen],

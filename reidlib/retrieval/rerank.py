@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -24,10 +26,35 @@ class Settings(TypedDict):
 
 # SPEC.md 8: the published setting, and the one in use for a gallery with one or two
 # images of each identity (CUHK03 classic, CUHK01).
-PRESETS: dict[str, Settings] = {
-    "large": {"k1": 20, "k2": 6, "lambda_value": 0.3},
-    "small": {"k1": 7, "k2": 3, "lambda_value": 0.85},
-}
+PRESETS: Mapping[str, Settings] = MappingProxyType(
+    {
+        "large": {"k1": 20, "k2": 6, "lambda_value": 0.3},
+        "small": {"k1": 7, "k2": 3, "lambda_value": 0.85},
+    }
+)
+
+
+def reranked_distance(
+    query_features: Features,
+    gallery_features: Features,
+    junk: NDArray[np.bool_],
+    **settings: Unpack[Settings],
+) -> NDArray[np.float32]:
+    """`k_reciprocal_distance` among what is no junk; junk is farther than all else.
+
+    Args:
+        query_features, gallery_features: as there.
+        junk: (G,), True for images that take part in no neighbourhood.
+        settings: k1, k2 and lambda_value, such as ``**PRESETS["large"]``.
+
+    Returns:
+        (Q, G) float32.
+    """
+    kept = np.flatnonzero(~junk)
+    near = k_reciprocal_distance(query_features, gallery_features[kept], **settings)
+    whole = np.full((len(near), len(junk)), near.max() + 1, np.float32)
+    whole[:, kept] = near
+    return whole
 
 
 def k_reciprocal_distance(

@@ -110,13 +110,19 @@ def over_trials(
     return found
 
 
-def as_record(intervals: Mapping[str, Interval]) -> dict[str, Any]:
+def as_record(
+    intervals: Mapping[str, Interval], marks: Sequence[str] = ("rank1", "mAP")
+) -> dict[str, Any]:
     """What a recorded run keeps of a bootstrap: rank-1 and mAP with their limits.
+
+    Args:
+        intervals: of `bootstrap`.
+        marks: other marks to keep.
 
     >>> as_record({"rank1": Interval(0.5, 0.4, 0.6), "mAP": Interval(0.3, 0.2, 0.4)})
     {'rank1': 0.5, 'mAP': 0.3, 'interval': {'rank1': [0.4, 0.6], 'mAP': [0.2, 0.4]}}
     """
-    kept = {name: intervals[name] for name in ("rank1", "mAP")}
+    kept = {name: intervals[name] for name in marks}
     limits = {name: [found.low, found.high] for name, found in kept.items()}
     return {name: found.value for name, found in kept.items()} | {"interval": limits}
 

@@ -13,18 +13,15 @@ is shuffled, so junk is spread over it (Market's own files begin with all of it,
 from __future__ import annotations
 
 import argparse
-import ctypes
-import gc
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
+from reidlib.costs import extra_memory
 from reidlib.retrieval import (
     evaluate,
     evaluate_distances,
@@ -72,27 +69,9 @@ def bare_product(left: torch.Tensor, right: torch.Tensor) -> None:
         torch.cuda.synchronize()
 
 
-def resident(field: str) -> float:
-    """GB of this process now (VmRSS) or at its highest (VmHWM); NaN where unknown."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return float("nan")
-    return next(int(x.split()[1]) for x in lines if x.startswith(field)) / 1e6 * 1.024
-
-
-def extra_memory(work: Callable[[], Any]) -> float:
+def extra_gb(work: Callable[[], Any]) -> float:
     """GB that a call takes at its highest beyond what was there."""
-    gc.collect()
-    with suppress(OSError, AttributeError):  # memory that is kept for later is not free
-        ctypes.CDLL(None).malloc_trim(0)
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark
-    except OSError:
-        return float("nan")
-    before = resident("VmRSS")
-    work()
-    return resident("VmHWM") - before
+    return extra_memory(work) * 2**20 / 1e9
 
 
 def in_turns(repeats: int, *works: Callable[[], Any]) -> list[float]:
@@ -134,7 +113,7 @@ def bench_evaluate(args: argparse.Namespace) -> None:
     for (name, work), seconds in zip(works.items(), times, strict=True):
         result = None if name.startswith("bare") else work()
         more = f"mAP {result.mAP:.6f}" if result else ""
-        line(name, seconds, times[0], extra_memory(work), more)
+        line(name, seconds, times[0], extra_gb(work), more)
 
 
 def bench_growth(args: argparse.Namespace) -> None:
@@ -149,7 +128,7 @@ def bench_growth(args: argparse.Namespace) -> None:
             bare_product(query, gallery)
 
         floor, seconds = in_turns(max(1, args.repeats // factor), bare, work)
-        memory = extra_memory(work)
+        memory = extra_gb(work)
         line(f"evaluate, {factor} x gallery", seconds, floor, memory, f"{floor:.2f} s")
 
 
@@ -186,7 +165,7 @@ def bench_distractors(args: argparse.Namespace) -> None:
     floor = time.perf_counter() - start
     start = time.perf_counter()
     found: list[Any] = []
-    memory = extra_memory(lambda: found.append(work()))
+    memory = extra_gb(lambda: found.append(work()))
     seconds = time.perf_counter() - start
     name = f"stream, {args.distractors:,} distractors"
     line(name, seconds, floor, memory, f"mAP {found[0].mAP:.6f}; making them included")
@@ -202,7 +181,7 @@ def bench_rerank(args: argparse.Namespace) -> None:
 
     floor, seconds = in_turns(1, lambda: bare_product(both, both), work)
     line("one chunked N x N product", floor, floor, 0)
-    line("k_reciprocal_distance", seconds, floor, extra_memory(work))
+    line("k_reciprocal_distance", seconds, floor, extra_gb(work))
 
 
 def bench_gpu(args: argparse.Namespace) -> None:

@@ -92,6 +92,20 @@ def test_top_leaves_junk_out_and_keeps_the_order():
         )
 
 
+def test_top_with_junk_keeps_what_does_not_count_in_its_place():
+    query, gallery, ids = labelled(4)
+    ranking = Ranking.from_features(query, gallery, *ids, top_k=90)
+    shown = 0
+    for i in range(len(query)):
+        table = ranking.top(i, 10, junk=True)
+        np.testing.assert_array_equal(table["index"], ranking.indices[i][:10])
+        counts = ranking.valid[i][:10]
+        np.testing.assert_array_equal(table["rank"] == 0, ~counts)
+        assert table["rank"][counts].tolist() == list(range(1, counts.sum() + 1))
+        shown += (~counts).sum()
+    assert shown > 0
+
+
 def test_top_is_short_only_when_the_gallery_is():
     query, gallery, ids = labelled(5)
     n_valid = Ranking.from_features(query, gallery, *ids, top_k=500).valid[0].sum()

@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.retrieval import evaluate_distances, k_reciprocal_distance, ranking
+from reidlib.retrieval import (
+    evaluate_distances,
+    k_reciprocal_distance,
+    ranking,
+    reranked_distance,
+)
 from reidlib.retrieval.rerank import PRESETS
 
 
@@ -202,3 +207,15 @@ def test_features_of_two_encoders_are_refused():
     query, gallery, _, _ = clusters(0)
     with pytest.raises(ReIDConfigError, match="same encoder"):
         k_reciprocal_distance(query, gallery[:, :5])
+
+
+def test_junk_takes_part_in_no_neighbourhood_and_is_farthest():
+    rng = np.random.default_rng(0)
+    query, gallery = rng.normal(size=(6, 8)), rng.normal(size=(30, 8))
+    junk = np.arange(30) % 7 == 3
+    found = reranked_distance(query, gallery, junk, **PRESETS["small"])
+    alone = k_reciprocal_distance(query, gallery[~junk], **PRESETS["small"])
+    np.testing.assert_array_equal(found[:, ~junk], alone)
+    assert (found[:, junk] > alone.max()).all()
+    moved = reranked_distance(query, gallery, junk & False, **PRESETS["small"])
+    assert np.abs(moved[:, ~junk] - alone).max() > 0.01

@@ -1,0 +1,95 @@
+"""The comparison of systems at a tiny scale: what it scores is what it times."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from book import systems
+from reidlib.records import read_record
+from reidlib.runs import Run
+from reidlib.training.features import describer
+
+NAMES = ["r1", "r2-paper", "r2-modern", "paper", "maximum", "sum", "full"]
+
+
+def made(run: Run, out: Path, *words: str) -> dict:
+    given = ["--root", str(run.data.root), "--profile", "tiny", "--out", str(out)]
+    return read_record(systems.main([*given, *words]))
+
+
+def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = made(tiny_run, tmp_path, "--systems", *NAMES)
+    rows = record["rows"]
+    assert (tmp_path / "synthetic-systems.json").is_file()
+    assert record["manifest"]["reranking"]["k1"] == 20
+    assert {row["group"] for row in rows} == set(systems.GROUPS)
+    by = {(r["group"], r["system"]): r for r in rows}
+    assert len(by) == len(rows) == 2 * (1 + len(NAMES))
+    for group in systems.GROUPS:
+        alone, whole = by[group, "R2"], by[group, "full model"]
+        assert alone["over R2"]["mAP"] == 0
+        assert (alone["encoded"], alone["drawn"]) == (1, 0)
+        assert (whole["encoded"], whole["drawn"]) == (3, 2)
+        assert whole["numbers"] == 3 * alone["numbers"]
+        assert whole["ms"] > alone["ms"] > 0
+        assert whole["parameters"] > alone["parameters"]
+        assert whole["rank1"] <= whole["rank5"] <= whole["rank10"]
+    assert by["re-ranked", "R2"]["re-ranking ms"] > 0
+    assert "re-ranking ms" not in by["as retrieved", "R2"]
+
+
+def test_several_seeds_are_averaged(tiny_run: Run, tmp_path: Path, capsys) -> None:
+    words = ["--seeds", "0", "1", "--systems", "r1"]
+    rows = made(tiny_run, tmp_path, *words)["rows"]
+    by = {(r["group"], r["system"], r["seed"]): r["mAP"] for r in rows}
+    for key in [(group, name) for group in systems.GROUPS for name in ("R1", "R2")]:
+        each = [by[*key, seed] for seed in (0, 1)]
+        assert by[*key, "all"] == pytest.approx(np.mean(each))
+
+
+@pytest.mark.parametrize("name", ["r2-modern", "paper", "full"])
+def test_the_network_that_is_timed_makes_the_descriptors_that_are_scored(
+    tiny_run: Run, name: str
+) -> None:
+    subject = systems.SYSTEMS[name](tiny_run)
+    found = describer(subject.network)(tiny_run.images("query")[:4])
+    scored = subject.system.made["query"][:4]
+    likeness = torch.cosine_similarity(found, scored)
+    assert likeness.min() > 0.9999
+
+
+def test_a_training_that_broke_says_why_and_the_others_go_on(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Run) -> systems.Subject:
+        raise systems.ReIDConfigError("the loss is NaN.")
+
+    monkeypatch.setitem(systems.SYSTEMS, "full", broken)
+    record = made(tiny_run, tmp_path, "--systems", "full", "r1")
+    stopped = [row for row in record["rows"] if "stopped" in row]
+    assert stopped == [{"system": "full", "seed": 0, "stopped": "the loss is NaN."}]
+    assert {r["system"] for r in record["rows"]} == {"full", "R1", "R2"}
+
+
+def test_trials_have_a_mean_and_a_deviation(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = systems.runs.begin
+
+    def held_out(*words, **choice):
+        return begin(*words, **choice, protocol="holdout")
+
+    monkeypatch.setattr(systems.runs, "begin", held_out)
+    record = made(tiny_run, tmp_path, "--systems", "r2", "--trials", "0", "1")
+    assert record["manifest"]["dataset"] == "synthetic-holdout"
+    assert (tmp_path / "synthetic-holdout-systems.json").is_file()
+    rows = [r for r in record["rows"] if r["group"] == "as retrieved"]
+    each = [r["mAP"] for r in rows if r["trial"] in (0, 1)]
+    (spread,) = (r["spread"] for r in rows if r["trial"] == "all")
+    assert len(each) == 2
+    assert spread["mAP"]["mean"] == pytest.approx(np.mean(each))
+    assert spread["mAP"]["std"] == pytest.approx(np.std(each, ddof=1))
