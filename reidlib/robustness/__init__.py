@@ -1,6 +1,7 @@
 """How a system bears what spoils its queries: corruptions, scenes, and their grid."""
 
 from reidlib.robustness.bench import distances
+from reidlib.robustness.causes import query_causes
 from reidlib.robustness.corruptions import FACTORS, Corruption, Factor, corrupt
 from reidlib.robustness.grid import (
     Grid,
@@ -9,19 +10,26 @@ from reidlib.robustness.grid import (
     one_each,
     read_table,
 )
-from reidlib.robustness.scenes import SCENES, scene
+from reidlib.robustness.keypoints import KEYPOINTS, asked, spoil
+from reidlib.robustness.scenes import SCENES, scene, scenes_of, taken
 
 __all__ = [
     "FACTORS",
+    "KEYPOINTS",
     "SCENES",
     "Corruption",
     "Factor",
     "Grid",
+    "asked",
     "corrupt",
     "distances",
     "factors_of",
     "grid",
     "one_each",
+    "query_causes",
     "read_table",
     "scene",
+    "scenes_of",
+    "spoil",
+    "taken",
 ]

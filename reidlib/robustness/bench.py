@@ -45,6 +45,7 @@ class Bench:
         self.code = code_digest(("retrieval", "robustness"))
         self.world = code_digest(("data/synthetic", "robustness"))
         self.probes: list[str] = []
+        self.features: list[dict[str, Tensor]] = []
         shelf.mkdir(parents=True, exist_ok=True)
 
     def pictures(
@@ -65,16 +66,26 @@ class Bench:
         return self.kept(words, take)["pictures"]
 
     def judge(self, describe: Describe) -> Callable[[Tensor], Marks]:
-        """How a system does on spoiled queries; the gallery is described once."""
+        """How a system does on spoiled queries; clean pictures are described once."""
         probe = fingerprint(describe(self.clean[:PROBE]))
+
+        def see() -> dict[str, Tensor]:
+            return {"query": describe(self.clean), "gallery": describe(self.gallery)}
+
+        clean = self.kept(["features", probe, self.data], see)
         self.probes.append(probe)
-        words = ["gallery", probe, self.data]
-        gallery = self.kept(words, lambda: {"x": describe(self.gallery)})["x"]
+        self.features.append(clean)
 
         def judged(images: Tensor) -> Marks:
             words = ["marks", probe, self.data, self.code, fingerprint(images)]
-            found = self.kept(words, lambda: _marks(self, describe(images), gallery))
-            return {name: values.numpy() for name, values in found.items()}
+
+            def mark() -> dict[str, Tensor]:
+                query = clean["query"] if images is self.clean else describe(images)
+                return _marks(self, query, clean["gallery"])
+
+            return {
+                name: values.numpy() for name, values in self.kept(words, mark).items()
+            }
 
         return judged
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
@@ -49,6 +50,7 @@ class Grid:
         marks: (system, factor, severity, seed) → "rank1" and "mAP", and "intra" and
             "inter", mean cosine distances to the query's matches and to other people;
             (Q,) each, NaN for a query without a match.
+        clean: system → descriptors of the clean "query" (Q, D) and "gallery" (G, D).
         key: digest of what was asked, of which systems, and of the data.
     """
 
@@ -59,6 +61,7 @@ class Grid:
     rows: NDArray[np.int64]
     pids: NDArray[np.int64]
     marks: dict[tuple[str, str, float, int], Marks]
+    clean: dict[str, dict[str, Tensor]]
     key: str
 
     def values(
@@ -203,6 +206,7 @@ def grid(
         chosen,
         bench.ids[0],
         {cell: marks[cell] for cell in order},
+        dict(zip(systems, bench.features, strict=True)),
         key,
     )
 
