@@ -1,8 +1,9 @@
 """How a system bears what spoils its queries: corruptions, scenes, and their grid."""
 
-from reidlib.robustness.bench import distances
+from reidlib.robustness.bench import distances, spoiled
 from reidlib.robustness.causes import query_causes
 from reidlib.robustness.corruptions import FACTORS, Corruption, Factor, corrupt
+from reidlib.robustness.drawings import drawn, removal, truths
 from reidlib.robustness.grid import (
     Grid,
     factors_of,
@@ -23,13 +24,17 @@ __all__ = [
     "asked",
     "corrupt",
     "distances",
+    "drawn",
     "factors_of",
     "grid",
     "one_each",
     "query_causes",
     "read_table",
+    "removal",
     "scene",
     "scenes_of",
     "spoil",
+    "spoiled",
     "taken",
+    "truths",
 ]

@@ -29,6 +29,31 @@ DISTANCES = ("intra", "inter")
 PROBE = 4  # pictures whose descriptors tell one system from another
 
 
+def spoiled(
+    run: Run,
+    name: str,
+    severity: float,
+    seed: int,
+    rows: Sequence[int],
+    factor: Factor[Any] | None = None,
+) -> Tensor:
+    """(Q, 3, H, W) uint8 of some queries: taken again where the factor is a scene's.
+
+    Args:
+        run, name, severity, seed, rows: as in `corrupt` and `scene`.
+        factor: of your own; None: the data set's, of this name.
+    """
+    if (
+        factor is None
+        and run.rendered
+        and name in SCENES
+        or factor is SCENES.get(name, 0)
+    ):
+        return scene(run, name, severity, seed, rows=rows)
+    clean = run.images("query")[list(rows)]
+    return corrupt(clean, name, severity, seed, factor=factor, keys=rows)
+
+
 class Bench:
     """The clean gallery, and a shelf of what was measured before."""
 
@@ -54,16 +79,15 @@ class Bench:
         """(Q, 3, H, W) uint8 of the queries, spoiled; scenes are kept."""
         if severity == 0:
             return self.clean
+        rows = self.rows.tolist()
+
+        def take() -> Tensor:
+            return spoiled(self.run, name, severity, seed, rows, factor)
+
         if factor is not SCENES.get(name):
-            keys = self.rows.tolist()
-            return corrupt(self.clean, name, severity, seed, factor=factor, keys=keys)
+            return take()
         words = ["scene", self.world, self.data, name, severity, seed]
-
-        def take() -> dict[str, Tensor]:
-            found = scene(self.run, name, severity, seed, rows=self.rows.tolist())
-            return {"pictures": found}
-
-        return self.kept(words, take)["pictures"]
+        return self.kept(words, lambda: {"pictures": take()})["pictures"]
 
     def judge(self, describe: Describe) -> Callable[[Tensor], Marks]:
         """How a system does on spoiled queries; clean pictures are described once."""
