@@ -12,7 +12,7 @@ from reidlib.robustness.grid import (
     read_table,
 )
 from reidlib.robustness.keypoints import KEYPOINTS, asked, spoil
-from reidlib.robustness.scenes import SCENES, scene, scenes_of, taken
+from reidlib.robustness.scenes import SCENES, headings, scene, scenes_of, taken
 
 __all__ = [
     "FACTORS",
@@ -27,6 +27,7 @@ __all__ = [
     "drawn",
     "factors_of",
     "grid",
+    "headings",
     "one_each",
     "query_causes",
     "read_table",

@@ -43,12 +43,8 @@ def spoiled(
         run, name, severity, seed, rows: as in `corrupt` and `scene`.
         factor: of your own; None: the data set's, of this name.
     """
-    if (
-        factor is None
-        and run.rendered
-        and name in SCENES
-        or factor is SCENES.get(name, 0)
-    ):
+    known = SCENES.get(name) if run.rendered else None
+    if known is not None and factor in (None, known):
         return scene(run, name, severity, seed, rows=rows)
     clean = run.images("query")[list(rows)]
     return corrupt(clean, name, severity, seed, factor=factor, keys=rows)

@@ -14,6 +14,7 @@ from math import radians
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -154,18 +155,22 @@ def scene(
     return taken(run, world, changed)
 
 
+def _world(run: Run) -> World:
+    if not run.rendered:
+        raise ReIDDataError(
+            f"{run.data.root} is no rendered world, so no scene of it can be taken "
+            "again; use corruptions of pictures, or the synthetic data set."
+        )
+    return open_world(run.data.root)
+
+
 def scenes_of(run: Run, rows: Sequence[int]) -> tuple[World, list[Shot]]:
     """The world, and the shots behind some queries.
 
     Raises:
         ReIDDataError: the data set is no rendered world.
     """
-    if not run.rendered:
-        raise ReIDDataError(
-            f"{run.data.root} is no rendered world, so no scene of it can be taken "
-            "again; use corruptions of pictures, or the synthetic data set."
-        )
-    world = open_world(run.data.root)
+    world = _world(run)
     names = run.data.query["path"].iloc[list(rows)]
     return world, [true_shot(world, name) for name in names]
 
@@ -179,3 +184,14 @@ def taken(run: Run, world: World, shots: Sequence[Shot]) -> Tensor:
         for file, picture in zip(files, pixels.permute(0, 2, 3, 1), strict=True):
             Image.fromarray(picture.numpy()).save(file, "JPEG", quality=QUALITY)
         return read_images(files, run.profile.size)
+
+
+def headings(run: Run, split: str) -> NDArray[np.float64]:
+    """(N,) degrees in which people of "query" or "gallery" walk, as rendered.
+
+    Raises:
+        ReIDDataError: the data set is no rendered world.
+    """
+    world = _world(run)
+    names = getattr(run.data, split)["path"]
+    return np.degrees([true_shot(world, name).facing for name in names])
