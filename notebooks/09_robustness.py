@@ -409,7 +409,7 @@ def gap(system, name, severity):
 for system in found.systems:
     worst = found.severities["rotation"][-1]
     two = [gap(system, "rotation", s) for s in (0, worst)]
-    print(f"{system:10s} clean {two[0]:.1f}, by {worst:g} degrees {two[1]:.1f}")
+    print(f"{system:10s} clean {two[0]:.1f}, turned {two[1]:.1f}")
 
 # %% [markdown]
 # How often is a query nearer to its matches than to the others, on the mean?
