@@ -155,13 +155,14 @@ plt.show()
 #
 # Every system meets every factor at every severity. Each cell is kept on
 # disk under a name made of all that decides it (the system, the spoiled
-# pictures, the gallery), so a run that is killed goes on where it was. For a
-# first look, factors that change no shape get two severities instead of
-# three.
+# pictures, the gallery), so a run that is killed goes on where it was. The
+# paper's claim is about occlusion and pose; at the small scale the other
+# factors get two severities instead of three.
 
 # %%
-light = ("brighter", "colour cast", "gamma", "resolution", "blur", "JPEG")
-fewer = {n: factors[n].severities[1:] for n in light}
+hard = ["railing", "person in front", "erasing", "turned", "rotation"]
+hard = [name for name in hard if name in factors]
+fewer = {n: f.severities[1:] for n, f in factors.items() if n not in hard}
 found = robustness.grid(
     run,
     {name: system.describe for name, system in known.items()},
@@ -200,10 +201,12 @@ def panels(metric):
     size = (plots.WIDTH, 1.7 * lines)
     figure, axes = plt.subplots(lines, 4, figsize=size, sharey=True)
     for ax, name in zip(axes.flat, factors, strict=False):
-        curve = found.curve(name, metric)
-        plots.interval_lines(curve, "", xlabel=factors[name].unit, ax=ax)
+        curve, unit = found.curve(name, metric), factors[name].unit
+        first = ax.get_subplotspec().is_first_col()
+        plots.interval_lines(curve, metric * first, xlabel=unit, ax=ax)
         ax.set_title(name)
-    axes.flat[0].legend(fontsize=7)
+    lines = axes.flat[0].get_legend_handles_labels()
+    figure.legend(*lines, loc="lower right")
     for ax in axes.flat[len(factors) :]:
         ax.set_visible(False)
 
@@ -246,12 +249,9 @@ plt.show()
 # each factor, with 95 % intervals over query identities. Filled dots are told
 # from zero: blue is a gain, orange a loss.*
 #
-# The paper's claim is about occlusion and pose. Here is the verdict on those
-# factors, counted in the cell.
+# Here is the verdict on occlusion and pose, worked out in the cell.
 
 # %% tags=["nbval-ignore-output"]
-hard = ["railing", "person in front", "erasing", "turned", "rotation"]
-hard = [name for name in hard if name in factors]
 for name in hard:
     gap = lead[name]
     word = "above" if gap.low > 0 else "below" if gap.high < 0 else "not told"
@@ -290,10 +290,10 @@ print("the lead shrinks under:", ", ".join(less) or "none that can be told")
 # %% [markdown]
 # The two figures belong together. Where the lead does not grow, the drawings
 # help as they do on clean pictures, and not because they repair the damage.
-# Where it shrinks, the drawings pass the damage on: the generator takes its
-# colours from the picture, so a change of light comes through to all $K$
-# drawings, and what is cut off cannot be drawn. The next section measures
-# this.
+# Where it shrinks, the drawings pass the damage on. The generator can do
+# that: it takes its colours from the picture, so a change of light may come
+# through to all $K$ drawings, and what is cut off cannot be drawn. Whether it
+# does, the next section measures.
 
 # %% [markdown]
 # ## Fig. 9: what the generator removes
@@ -346,9 +346,9 @@ pd.DataFrame(means).T.map(str)
 
 # %% [markdown]
 # A low SSIM of the inputs and a higher one of the drawings means that part of
-# the damage was left behind. The generator has a second chance to be wrong,
-# though: two drawings may agree and both be far from the person. The truth
-# decides that.
+# the damage was left behind. But two drawings may agree and both be far from
+# the person: a generator that draws everybody alike would score 1. The truth
+# decides.
 
 # %% tags=["nbval-ignore-output"]
 if run.rendered:
@@ -562,9 +562,10 @@ plt.show()
 # over identities.*
 #
 # Query and gallery are drawn in the *same* wrong pose, and like is compared
-# with like. That is why the method can afford poses that no body could take,
-# and it fits chapter 7: it matters that everybody is drawn in the same poses,
-# and hardly which.
+# with like. So a fault here spoils both sides in one way, unlike a fault in
+# the keypoints of one query, which this method never reads. Chapter 7 found
+# the same from another side: it matters that everybody is drawn in the same
+# poses, and hardly which.
 
 # %% [markdown]
 # ## Failures, found by a rule
@@ -651,8 +652,8 @@ print(len(kept_rows), "factors recorded")
 #   is the identity, and on a rendered world one factor is exactly one.
 # - The level of a curve and its fall answer two questions. A lead on spoiled
 #   queries can be the lead on clean ones.
-# - Drawings leave part of an occluder behind. They hand on what changes the
-#   colour of every pixel.
+# - What a generator removes can be measured: drawings of the spoiled and of
+#   the clean picture against each other, and both against the truth.
 # - Distances within people below those between people, the paper's Fig. 10,
 #   is a weak test.
 # - The method reads no keypoints of a query. Faulty asked poses are the same
@@ -735,9 +736,9 @@ if run.rendered:
 # ```
 #
 # ```{solution} ex-09-3
-# The spread over seeds is the smaller one: a seed decides only whether a
-# picture turns left or right. More seeds would not make the interval much
-# narrower; more people would.
+# A seed decides only whether a picture turns left or right, so seeds differ
+# by less than samples of people do. More seeds would not make the interval
+# much narrower; more people would.
 # ```
 
 # %% tags=["nbval-ignore-output"]

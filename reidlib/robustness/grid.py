@@ -100,7 +100,9 @@ class Grid:
         """System → severity → mark, for `plots.interval_lines`."""
         return {
             system: {
-                s: self.interval(system, factor, s, metric)
+                int(s) if s.is_integer() else s: self.interval(
+                    system, factor, s, metric
+                )
                 for s in self.severities[factor]
             }
             for system in self.systems
