@@ -13,13 +13,12 @@ world takes its scenes again.
 from collections.abc import Iterator
 from pathlib import Path
 
-from reidlib.systems import systems
-
 from book.experiments import RESULTS, Row, begun, options
 from reidlib import manifests
 from reidlib.retrieval import as_record
 from reidlib.robustness import Grid, grid, one_each
 from reidlib.robustness.bench import METRICS
+from reidlib.systems import systems
 
 
 def rows_of(found: Grid) -> Iterator[Row]:
