@@ -20,8 +20,6 @@
 # We import what the chapter needs.
 
 # %%
-from itertools import pairwise
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -454,13 +452,13 @@ unit = curves["R2"].unit
 print("pose distance in", unit)
 
 # %% tags=["nbval-ignore-output"]
-edges = curves["R2"].edges
-bins = [f"{a:.3g}–{b:.3g}" for a, b in pairwise(edges)]
+ends = curves["R2"].edges[1:].round(2).tolist()
 lines = {}
 for name, curve in curves.items():
-    each = zip(bins, curve.average_precision.T, curve.n_queries, strict=True)
+    each = zip(ends, curve.average_precision.T, curve.n_queries, strict=True)
     lines[name] = {b: interval(v, found.pids) for b, v, n in each if n > 2}
-plots.interval_lines(lines, "mAP", xlabel=f"pose distance, {unit}").legend()
+upper = f"pose distance up to, {unit}"
+plots.interval_lines(lines, "mAP", xlabel=upper).legend()
 plt.show()
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -225,7 +226,7 @@ def gains(values: Mapping[str, Interval], label: str) -> Figure:
 
 
 def interval_lines(
-    series: Mapping[str, Mapping[int, Interval]],
+    series: Mapping[str, Mapping[Any, Interval]],
     label: str,
     *,
     xlabel: str = "number of poses K",
@@ -251,7 +252,8 @@ def interval_lines(
     if reference is not None:
         ax.axhspan(reference.low, reference.high, color=GREY, alpha=0.15)
         ax.axhline(reference.value, color=GREY, lw=1, label="R2")
-    ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)), xticklabels=ticks)
+    ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)))
+    ax.set_xticklabels([f"{n:g}" for n in ticks])
     return ax
 
 

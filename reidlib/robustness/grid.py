@@ -100,9 +100,7 @@ class Grid:
         """System → severity → mark, for `plots.interval_lines`."""
         return {
             system: {
-                int(s) if s.is_integer() else s: self.interval(
-                    system, factor, s, metric
-                )
+                s: self.interval(system, factor, s, metric)
                 for s in self.severities[factor]
             }
             for system in self.systems
