@@ -588,7 +588,10 @@ why.drop(columns="rows").round(2)
 
 # %% tags=["nbval-ignore-output"]
 worst = [c for c in why.index if len(why.loc[c, "rows"])][:4]
-bad = [why.loc[c, "rows"][0] for c in worst]
+bad = []
+for cause in worst:
+    new = [q for q in why.loc[cause, "rows"] if q not in bad]
+    bad.append(new[0] if new else why.loc[cause, "rows"][0])
 parts = found.clean["full model"]
 order = parts["query"][bad] @ parts["gallery"].T
 tops = order.argsort(descending=True)[:, :5]

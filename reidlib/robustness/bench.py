@@ -92,7 +92,8 @@ class Bench:
         def see() -> dict[str, Tensor]:
             return {"query": describe(self.clean), "gallery": describe(self.gallery)}
 
-        clean = self.kept(["features", probe, self.data], see)
+        found = self.kept(["features", probe, self.data], see)
+        clean = {split: found[split] for split in ("query", "gallery")}  # in this order
         self.probes.append(probe)
         self.features.append(clean)
 

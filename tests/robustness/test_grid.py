@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from reidlib import robustness
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.retrieval import evaluate, paired_bootstrap
 from reidlib.robustness import (
@@ -171,8 +172,14 @@ def test_a_killed_run_goes_on_where_it_was(tiny_run: Run, tmp_path: Path) -> Non
     goes_on = grid(tiny_run, {"fine": resumed}, **asked, cache=tmp_path / "a")
     assert resumed.seen <= unbroken.seen - len(tiny_run.data.gallery) - 2 * len(rows)
     assert goes_on.table().equals(whole.table())
-    grid(tiny_run, {"fine": third}, **asked, cache=tmp_path / "a")
+    last = grid(tiny_run, {"fine": third}, **asked, cache=tmp_path / "a")
     assert third.seen == 4  # the pictures by which a system is known
+    wanted = [fine(tiny_run.images("query")[rows.tolist()])]
+    wanted.append(fine(tiny_run.images("gallery")))
+    for made in (whole, last):
+        assert [*made.clean["fine"]] == ["query", "gallery"]
+        pairs = zip(made.clean["fine"].values(), wanted, strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
 
 
 def test_another_system_of_the_same_name_is_measured_anew(
@@ -300,3 +307,10 @@ def test_the_first_queries_of_the_first_people_are_chosen(tiny_run: Run) -> None
         assert (
             rows[pids[rows] == pid].tolist() == np.flatnonzero(pids == pid)[:2].tolist()
         )
+
+
+def test_nothing_that_is_trained_depends_on_this_package() -> None:
+    package = Path(robustness.__file__).parent
+    for part in ("pose", "data", "models", "training", "retrieval", "quality"):
+        for file in (package.parent / part).rglob("*.py"):
+            assert "robustness" not in file.read_text("utf-8"), file
