@@ -21,6 +21,7 @@ NEEDS = {
     "06_fusionnet": ["03_baselines", "04_ptgan", "05_pose_clustering"],
     "07_ablations": ["03_baselines", "04_ptgan", "05_pose_clustering"],
     "08_benchmarks": ["06_fusionnet", "07_ablations"],
+    "09_robustness": ["03_baselines"],
     "10_your_data": ["01_data"],
 }
 # chapter 3 makes R1, for which chapter 4 would only wait; 4 takes longest after that

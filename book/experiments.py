@@ -300,10 +300,11 @@ COMMANDS: dict[str, Callable[[runs.Run, argparse.Namespace], Iterator[Row]]] = {
 }
 
 
-def options(text: str | None, commands: Iterable[str]) -> argparse.ArgumentParser:
-    """What every experiment can be asked: a command, and on which data."""
+def options(text: str | None, commands: Iterable[str] = ()) -> argparse.ArgumentParser:
+    """What every experiment can be asked: a command, if any, and on which data."""
     parser = argparse.ArgumentParser(description=(text or "").split("\n")[0])
-    parser.add_argument("command", choices=commands)
+    if commands:
+        parser.add_argument("command", choices=commands)
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", default="", help="empty: the world is rendered")
     parser.add_argument("--profile", default="smoke", help="smoke or full")

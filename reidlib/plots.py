@@ -230,7 +230,7 @@ def gains(values: Mapping[str, Interval], label: str) -> Figure:
 
 
 def interval_lines(
-    series: Mapping[str, Mapping[int, Interval]],
+    series: Mapping[str, Mapping[Any, Interval]],
     label: str,
     *,
     xlabel: str = "number of poses K",
@@ -256,7 +256,8 @@ def interval_lines(
     if reference is not None:
         ax.axhspan(reference.low, reference.high, color=GREY, alpha=0.15)
         ax.axhline(reference.value, color=GREY, lw=1, label="R2")
-    ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)), xticklabels=ticks)
+    ax.set(xlabel=xlabel, ylabel=label, xticks=range(len(ticks)))
+    ax.set_xticklabels([f"{n:g}" for n in ticks])
     return ax
 
 

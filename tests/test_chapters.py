@@ -80,6 +80,7 @@ def test_baselines_take_no_picture_for_a_camera(chapter):
         "05_pose_clustering",
         "06_fusionnet",
         "08_benchmarks",
+        "09_robustness",
         pytest.param("07_ablations", marks=pytest.mark.slow),
     ],
 )

@@ -193,7 +193,7 @@ def _rendered(run: Run, split: str, poses: np.ndarray | None) -> Tensor:
 
     world = open_world(run.data.root)
     shots = [true_shot(world, name) for name in getattr(run.data, split)["path"]]
-    lent = [None] if poses is None else _bodies(run, poses)
+    lent = [None] if poses is None else bodies(run, poses)
     made = []
     for body in lent:
         wanted = shots if body is None else [replace(s, pose=body) for s in shots]
@@ -201,7 +201,7 @@ def _rendered(run: Run, split: str, poses: np.ndarray | None) -> Tensor:
     return torch.stack(made, dim=1)
 
 
-def _bodies(run: Run, poses: np.ndarray) -> list:
+def bodies(run: Run, poses: np.ndarray) -> list:
     """The bodies of the training pictures nearest to K poses (K, 25, 2)."""
     from reidlib.data.synthetic import open_world, true_shot
 
