@@ -83,9 +83,14 @@ def _onnx(
         raise ReIDConfigError(
             f"ONNX needs {error.name}; pip install 'reidlib[export]'."
         ) from error
-    names = {"input_names": ["images"], "output_names": ["descriptors"]}
     made = torch.onnx.export(
-        program, (), dynamo=True, optimize=False, verbose=False, **names
+        program,
+        (),
+        dynamo=True,
+        optimize=False,
+        verbose=False,
+        input_names=["images"],
+        output_names=["descriptors"],
     )
     assert made is not None
     made.save(str(path))
