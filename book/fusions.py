@@ -36,9 +36,9 @@ from reidlib.data import validation_split
 from reidlib.fusing import Evidence
 from reidlib.manifests import Made
 from reidlib.models import Encoder, PoseInvariantExtractor
-from reidlib.pose import pose_vector
+from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.records import write_record
-from reidlib.systems import full_model
+from reidlib.systems import ready
 from reidlib.training import describe, extract, extract_generated
 
 METHODS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
@@ -200,7 +200,7 @@ def larger(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
 
     For worlds of many people: only query and gallery are drawn, nothing is chosen anew.
     """
-    phi, content = full_model(run)
+    phi, content = ready(run)
     share = phi.fusion.weight
     own = {s: extract(phi.r2, run.images(s)) for s in FOUND}
     rules = {"mean": fusing.mean, "maximum": fusing.maximum}
@@ -233,7 +233,8 @@ def _seen_of(
     run: runs.Run, phi: PoseInvariantExtractor, content: str, kind: str, eye: Encoder
 ) -> dict[str, torch.Tensor]:
     """Features (N, K, D) of the drawings, or of what stands in for them."""
-    chosen, count = stages.poses(run), len(phi.poses)
+    chosen, count = PoseClusterer(n_poses=len(phi.poses)), len(phi.poses)
+    chosen.poses_ = phi.poses.numpy()
 
     def build(_: object) -> Made:
         made = {}
@@ -243,7 +244,8 @@ def _seen_of(
                 networks = phi.r1, phi.generator, eye
                 made[split] = extract_generated(*networks, run.images(split), vectors)
                 continue
-            shown = fusing.pictures(run, split, kind, chosen=chosen)
+            whole = stages.Trained(chosen, None)
+            shown = fusing.pictures(run, split, kind, chosen=whole)
             seen = extract(eye, shown.flatten(0, 1))
             made[split] = seen.unflatten(0, shown.shape[:2])
         return Made(made)

@@ -111,6 +111,14 @@ def knows_shipped(run: Run) -> bool:
     return open_world(run.data.root).seed != SHIPPED.world
 
 
+def ready(run: Run) -> tuple[PoseInvariantExtractor, str]:
+    """The full model for a run, and the digest of its weights.
+
+    The one that comes with the package where it serves, else the run's own.
+    """
+    return (shipped(), shipped_digest()) if knows_shipped(run) else full_model(run)
+
+
 def systems(run: Run) -> dict[str, System]:
     """R1, R2 and the full model; R2 is the one inside the full model.
 
@@ -119,10 +127,7 @@ def systems(run: Run) -> dict[str, System]:
     on the run's own training identities.
     """
     r1 = stages.r1(run)
-    if knows_shipped(run):
-        whole, content = shipped(), shipped_digest()
-    else:
-        whole, content = full_model(run)
+    whole, content = ready(run)
     k = len(whole.poses)
     made = (
         System("R1", r1.network, r1.stage.content),
