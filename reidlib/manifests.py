@@ -96,6 +96,14 @@ def code_digest(parts: tuple[str, ...] = TRAINED_BY) -> str:
     return sums.hexdigest()[:16]
 
 
+def fingerprint(values: Tensor) -> str:
+    """Digest of a tensor's shape, type and values."""
+    array = values.detach().cpu().contiguous().numpy()
+    sums = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
+    sums.update(array.tobytes())
+    return sums.hexdigest()[:16]
+
+
 def circumstances(wall: float | None = None) -> dict[str, Any]:
     """Versions, device, threads, day, peak memory, and the wall time where known."""
     on_gpu = torch.cuda.is_available()

@@ -6,6 +6,7 @@ compared slot by slot.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,8 +14,9 @@ from torch import Tensor
 from reidlib import fusing, stages
 from reidlib.data import validation_split
 from reidlib.data.synthetic import open_world
-from reidlib.manifests import Made, code_digest, digest
+from reidlib.manifests import Made, code_digest, digest, fingerprint
 from reidlib.models import Encoder, PoseInvariantExtractor, Slots
+from reidlib.models.files import read_weights, write_weights
 from reidlib.pose import pose_vector
 from reidlib.profiles import SHIPPED
 from reidlib.runs import Run
@@ -24,6 +26,7 @@ from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.distributed import processes
 
 FULL = "full model"
+MANY = 256  # pictures, from which on their descriptors are kept on disk
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,9 @@ class System:
     Attributes:
         name: for tables.
         network: the Encoder or the extractor.
-        content: digest of its weights; descriptors on disk belong to it.
+        content: digest of its weights.
         encoded, drawn: pictures that it encodes and draws for each one.
+        shelf: folder that keeps the descriptors of many pictures for the next time.
     """
 
     name: str
@@ -42,10 +46,18 @@ class System:
     content: str
     encoded: int = 1
     drawn: int = 0
+    shelf: Path | None = None
 
     def describe(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 → (N, D) float32 on the CPU, compared by cosine."""
-        return extract(self.network, images)
+        if self.shelf is None or len(images) < MANY:
+            return extract(self.network, images)
+        key = digest([self.content, code_digest(("models",)), fingerprint(images)])
+        path = self.shelf / f"{key}.safetensors"
+        if not path.is_file():
+            self.shelf.mkdir(parents=True, exist_ok=True)
+            write_weights(path, {"made": extract(self.network, images)})
+        return read_weights(path)["made"]
 
 
 def aligned(config: PtGANConfig) -> PtGANConfig:
@@ -128,10 +140,10 @@ def systems(run: Run) -> dict[str, System]:
     """
     r1 = stages.r1(run)
     whole, content = ready(run)
-    k = len(whole.poses)
+    k, shelf = len(whole.poses), run.folder / "descriptors"
     made = (
-        System("R1", r1.network, r1.stage.content),
-        System("R2", whole.r2, f"{content}-r2"),
-        System(FULL, whole, content, encoded=1 + k, drawn=k),
+        System("R1", r1.network, r1.stage.content, shelf=shelf),
+        System("R2", whole.r2, f"{content}-r2", shelf=shelf),
+        System(FULL, whole, content, encoded=1 + k, drawn=k, shelf=shelf),
     )
     return {system.name: system for system in made}

@@ -71,6 +71,25 @@ def test_systems_of_a_run_are_r1_r2_and_the_full_model(tiny_run: Run, whole) -> 
     assert len({system.content for system in found.values()}) == 3
 
 
+def test_descriptors_of_many_pictures_are_kept_and_belong_to_pictures_and_weights(
+    tiny_run: Run, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(systems, "MANY", 3)
+    called = []
+    monkeypatch.setattr(
+        systems, "extract", lambda net, x: called.append(0) or x.float().mean((2, 3))
+    )
+    x = tiny_run.images("query")[:4]
+    one = systems.System("", Encoder("resnet8", None), "a", shelf=tmp_path / "kept")
+    assert torch.equal(one.describe(x), one.describe(x)) and len(called) == 1
+    assert one.describe(255 - x).shape == (4, 3) and len(called) == 2
+    assert replace(one, content="b").describe(x).shape == (4, 3) and len(called) == 3
+    one.describe(x[:2])
+    one.describe(x[:2])
+    assert len(called) == 5  # few pictures are not worth a file
+    assert len(list((tmp_path / "kept").iterdir())) == 3
+
+
 def test_the_shipped_weights_serve_other_people_of_the_smoke_scale_only(
     tiny_run: Run, monkeypatch
 ) -> None:

@@ -3,7 +3,6 @@
 What took time is kept in files that are named by everything that decides them.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlib.manifests import code_digest, digest
+from reidlib.manifests import code_digest, digest, fingerprint
 from reidlib.models.files import read_weights, write_weights
 from reidlib.retrieval import evaluate
 from reidlib.retrieval.truth import Truth
@@ -162,11 +161,3 @@ def distances(
             far = whole - near - left_out.sum(0)
             found["inter"][row] = 1 - float(q[row] @ far) / others
     return found
-
-
-def fingerprint(values: Tensor) -> str:
-    """Digest of a tensor's shape, type and values."""
-    array = values.detach().cpu().contiguous().numpy()
-    sums = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
-    sums.update(array.tobytes())
-    return sums.hexdigest()[:16]
