@@ -32,7 +32,6 @@
 # Everything that the chapter uses is imported here.
 
 # %%
-import json
 import math
 import tempfile
 from dataclasses import replace
@@ -55,6 +54,7 @@ from reidlib.data.synthetic import (
     write_world,
 )
 from reidlib.pose import joint_statistics, skeletons, torso_valid
+from reidlib.records import provenance, read_record
 
 # %% [markdown]
 # Four parameters decide what the chapter runs on; papermill may replace them.
@@ -575,7 +575,7 @@ print(f"whole torso: {torso:.2f} here, {12116 / 12936:.2f} on Market")
 
 # %% tags=["nbval-ignore-output"]
 results = run.home / "book" / "results"
-photographs = json.loads((results / "world-poses.json").read_text())
+photographs = read_record(results / "world-poses.json")
 theirs = pd.DataFrame(photographs["joints"]).T
 ours = joint_statistics(points).loc[theirs.index]
 figure, axes = plt.subplots(1, 2, figsize=(plots.WIDTH, 2.6))
@@ -587,6 +587,12 @@ for ax, kind in zip(axes, ("mean", "std"), strict=True):
     ax.plot(ends, ends, color=plots.GREY, linewidth=1)
     ax.set(xlabel="Market-1501", ylabel="this run", title=kind)
 _ = axes[0].legend()
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "world-poses.json"))
 
 # %% [markdown]
 # *Mean (left) and standard deviation (right) of each joint's place, in shares
@@ -603,7 +609,7 @@ _ = axes[0].legend()
 
 # %%
 def recorded(name):
-    found = json.loads((results / f"world-{name}.json").read_text())
+    found = read_record(results / f"world-{name}.json")
     rows = {k: v for k, v in found.items()
             if isinstance(v, dict) and "rank1" in v}
     return found, pd.DataFrame(rows).T[["rank1", "mAP"]].astype(float)
@@ -611,6 +617,12 @@ def recorded(name):
 
 home, table = recorded("difficulty")
 table.round(3)
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "world-difficulty.json"))
 
 # %% [markdown]
 # *Rank-1 and mAP on the `market` preset, with a gallery of 19,732 pictures.
@@ -640,6 +652,12 @@ pd.DataFrame(sides).T[["first", "AP"]].astype(float).round(3)
 abroad, table = recorded("transfer")
 print(abroad["protocol"])
 table.round(3)
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "world-transfer.json"))
 
 # %% [markdown]
 # *Rank-1 and mAP on real photographs, without a single real picture in

@@ -40,7 +40,7 @@ from reidlib import plots, runs, stages
 from reidlib.data import Persons, validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models import Encoder, load_checkpoint
-from reidlib.records import recorded
+from reidlib.records import provenance, recorded
 from reidlib.retrieval import (
     as_record,
     bootstrap,
@@ -405,6 +405,13 @@ recorded(
         "test rank-1": "test/rank1",
     },
 )
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+results = run.home / "book" / "results"
+print(provenance(results / "synthetic-recipes.json"))
 
 # %% [markdown]
 # *Recorded, one training each. mAP on the held-out training identities

@@ -50,7 +50,7 @@ from reidlib.errors import ReIDError
 from reidlib.models import Discriminator, Generator, redraw
 from reidlib.pose import pose_vector
 from reidlib.quality import truth as exams
-from reidlib.records import as_rows, recorded
+from reidlib.records import as_rows, provenance, recorded
 from reidlib.retrieval import interval
 from reidlib.training import code_mode, losses, to_uint8
 from reidlib.training.alarms import gan_alarm
@@ -971,6 +971,12 @@ measures = {
 recorded(results / "synthetic-generators.json", measures)
 
 # %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "synthetic-generators.json"))
+
+# %% [markdown]
 # *Recorded, with 95 % intervals: similarity, correlation of the upper body's
 # chroma, then edges, PCK and retention as shares, and ReID-FID. Trivial
 # rivals, photograph and truth stand below the generators.*
@@ -1004,6 +1010,12 @@ ablation = recorded(results / "synthetic-losses.json", measures)
 ablation.drop(list(systems), errors="ignore")
 
 # %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "synthetic-losses.json"))
+
+# %% [markdown]
 # *Recorded as above, one training each: another seed would move all rows.*
 # Without eq. 4 the drawings are of nobody. Without eq. 5 the outlines are as
 # good, but colours go, and with them the person: the class loss makes $G$ look
@@ -1030,6 +1042,12 @@ recorded(
     },
     ["identities", "system"],
 )
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(results / "synthetic-augmentation.json"))
 
 # %% [markdown]
 # *Recorded: R2 by share of the training identities, asked on the whole test.

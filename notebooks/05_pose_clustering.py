@@ -23,7 +23,6 @@
 # shows some all the same.
 
 # %%
-import json
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,6 +34,7 @@ from sklearn.metrics import adjusted_rand_score
 from reidlib import plots, pose, posesets, runs, stages
 from reidlib.data import read_images
 from reidlib.pose import PoseClusterer, pose_vector, torso_valid
+from reidlib.records import provenance, read_record
 
 # %% tags=["parameters"]
 dataset = "synthetic"
@@ -655,8 +655,12 @@ print("K is nothing to joints:", bool(np.ptp(flat, axis=1).max() == 0))
 
 # %%
 results = run.home / "book" / "results"
-real = json.loads((results / "market1501-holdout-poses.json").read_text())
+file = results / "market1501-holdout-poses.json"
+real = read_record(file)
 print(real["counts"])
+
+# %% tags=["nbval-ignore-output"]
+print(provenance(file))
 
 # %% [markdown]
 # A pose is kept as a row over the joints that the data set has: COCO's order

@@ -553,6 +553,12 @@ fusions = records.recorded(record, columns, ["group", "system"], seeds)
 fusions.loc[["input", "paper's generator", "aligned generator"]]
 
 # %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(records.provenance(record))
+
+# %% [markdown]
 # *Recorded: every rule on the drawings of the aligned generator, below R2 and
 # the paper's generator. {term}`Second encoder <second encoder>`: R2 was
 # trained once more, as long, on drawings, and describes them; PN-GAN does the

@@ -359,6 +359,12 @@ plots.gains(shown, "mAP over R2")
 plt.show()
 
 # %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(records.provenance(file))
+
+# %% [markdown]
 # *Recorded: gain over R2 in mAP by method, number of poses and rule, with the
 # aligned generator's drawings; 95 % intervals over query identities, one seed.
 # Filled dots are told from zero.*
@@ -390,6 +396,12 @@ more = dict(sorted(more.items()))
 # %% tags=["nbval-ignore-output"]
 plots.interval_lines({"slots": more}, "mAP over R2")
 plt.show()
+
+# %% [markdown]
+# Where these numbers are from:
+
+# %% tags=["nbval-ignore-output"]
+print(records.provenance(file))
 
 # %% [markdown]
 # *Recorded: gain over R2 in mAP against the number of poses, averaged over
