@@ -15,6 +15,7 @@ from pathlib import Path
 
 from book.experiments import RESULTS, Row, begun, options
 from reidlib import manifests
+from reidlib.records import write_record
 from reidlib.retrieval import as_record
 from reidlib.robustness import Grid, grid, one_each
 from reidlib.robustness.bench import METRICS
@@ -69,6 +70,7 @@ def main(arguments: list[str] | None = None) -> Path:
         if row["severity"] == found.factors[row["factor"]].middle:
             print(row["factor"], row["system"], f"{row['mAP']:.3f}")
     manifest = run.circumstances() | {
+        "command": "robustness",
         "seeds": given.seeds,
         "queries": len(found.pids),
         "where": "query",
@@ -76,7 +78,7 @@ def main(arguments: list[str] | None = None) -> Path:
         "code of robustness": manifests.code_digest(("robustness",)),
     }
     path = given.out / f"{run.key}-robustness.json"
-    manifests.write_json(path, {"manifest": manifest, "rows": rows})
+    write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path
 

@@ -2,7 +2,7 @@
 
     python -m book.status runs/synthetic/smoke
 
-gathers what `make reproduce` left in a run's folder into book/results/execution.json
+gathers what `make reproduce` left in a run's folder into book/execution.json
 and book/status.md. Nothing on the page is typed.
 """
 
@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("run", type=Path)
     found = gathered(parser.parse_args().run)
-    manifests.write_json(BOOK / "results" / "execution.json", found)
+    manifests.write_json(BOOK / "execution.json", found)
     (BOOK / "status.md").write_text(page(found), encoding="utf-8")
 
 

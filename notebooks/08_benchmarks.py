@@ -636,6 +636,8 @@ print("full model above its R2:", whole.low > 0)
 # | Fig. 6 | [](05_pose_clustering.ipynb), Whole bodies |
 # | Fig. 7 | [](05_pose_clustering.ipynb), Whole bodies |
 # | Fig. 8 | [](08_benchmarks.ipynb), Rank lists, as in Fig. 8 |
+# | Fig. 9 | [](09_robustness.ipynb), Fig. 9: what the generator removes |
+# | Fig. 10 | [](09_robustness.ipynb), Fig. 10: distances within and between people |
 
 # %%
 steps = {

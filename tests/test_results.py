@@ -109,7 +109,7 @@ KNOWN = {
     "profile": set(PROFILES),
     "protocol": set(PROTOCOLS),
     "command": {*experiments.COMMANDS, *fusions.COMMANDS}
-    | {"poses", "transfer", "difficulty", "systems"},
+    | {"poses", "transfer", "difficulty", "systems", "robustness"},
 }
 
 

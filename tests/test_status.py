@@ -49,12 +49,12 @@ def test_a_run_without_chapters_is_refused(tmp_path: Path):
 
 
 def test_the_committed_page_is_the_one_its_record_makes():
-    record = json.loads((REPOSITORY / "book/results/execution.json").read_text())
+    record = json.loads((REPOSITORY / "book/execution.json").read_text())
     assert (REPOSITORY / "book" / "status.md").read_text("utf-8") == status.page(record)
 
 
 def test_the_committed_page_names_no_chapter_that_is_gone():
-    record = json.loads((REPOSITORY / "book/results/execution.json").read_text())
+    record = json.loads((REPOSITORY / "book/execution.json").read_text())
     found = {row["chapter"] for row in record["chapters"]}
     assert found
     assert found <= {path.stem for path in (REPOSITORY / "notebooks").glob("*.py")}
