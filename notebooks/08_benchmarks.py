@@ -637,7 +637,7 @@ print("full model above its R2:", whole.low > 0)
 # | Fig. 7 | [](05_pose_clustering.ipynb), Whole bodies |
 # | Fig. 8 | [](08_benchmarks.ipynb), Rank lists, as in Fig. 8 |
 # | Fig. 9 | [](09_robustness.ipynb), Fig. 9: what the generator removes |
-# | Fig. 10 | [](09_robustness.ipynb), Fig. 10: distances within and between people |
+# | Fig. 10 | [](09_robustness.ipynb), Fig. 10: distances of features |
 
 # %%
 steps = {

@@ -365,7 +365,7 @@ if run.rendered:
 # still costs SSIM here was *not* removed.
 
 # %% [markdown]
-# ## Fig. 10: distances within and between people
+# ## Fig. 10: distances of features
 #
 # The paper's Fig. 10 compares distances within a class and between classes
 # under rotation and illumination, scaled by $10^3$, and finds the first
