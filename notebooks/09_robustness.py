@@ -61,6 +61,7 @@ run = runs.begin(
     namespace=globals(),
 )
 plots.style(photographs=True)
+plt.rcParams["figure.dpi"] = 58
 print(run)
 
 # %% [markdown]
@@ -194,22 +195,22 @@ print("read back whole:", len(back) == len(table))
 # Value and 95 % interval over query identities, for every factor.
 
 # %% tags=["nbval-ignore-output"]
-def panels(metric):
-    lines = -(-len(factors) // 4)
+def panels(metric, names):
+    lines = -(-len(names) // 4)
     size = (plots.WIDTH, 1.7 * lines)
     figure, axes = plt.subplots(lines, 4, figsize=size, sharey=True)
-    for ax, name in zip(axes.flat, factors, strict=False):
+    for ax, name in zip(axes.flat, names, strict=False):
         curve, unit = found.curve(name, metric), factors[name].unit
         first = ax.get_subplotspec().is_first_col()
         plots.interval_lines(curve, metric * first, xlabel=unit, ax=ax)
         ax.set_title(name)
     lines = axes.flat[0].get_legend_handles_labels()
     figure.legend(*lines, loc="lower right")
-    for ax in axes.flat[len(factors) :]:
+    for ax in axes.flat[len(names) :]:
         ax.set_visible(False)
 
 
-panels("mAP")
+panels("mAP", list(factors))
 plt.show()
 
 # %% [markdown]
@@ -217,10 +218,10 @@ plt.show()
 # R1 (blue), R2 (orange) and the full model (green), with 95 % intervals over
 # query identities. Look at where a curve starts as well as at how it falls.*
 #
-# Rank-1 tells the same story with wider intervals:
+# Rank-1 tells the same story with wider intervals; here occlusion and pose:
 
 # %% tags=["nbval-ignore-output"]
-panels("rank1")
+panels("rank1", hard)
 plt.show()
 
 # %% [markdown]

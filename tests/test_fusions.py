@@ -10,6 +10,8 @@ from book import fusions, scoring
 from reidlib import fusing
 from reidlib.retrieval import paired_bootstrap
 from reidlib.runs import Run
+from reidlib.systems import full_model
+from reidlib.training import extract
 from tests.test_experiments import MANIFEST, check_interval
 
 RECORDS = Path(__file__).parent.parent / "book" / "results"
@@ -133,3 +135,23 @@ def test_the_recorded_settings_are_those_of_table_two() -> None:
         for count in (2, 4)
     }
     assert {group for group, _ in rows} == groups | {"input"}
+
+
+def test_a_larger_world_asks_the_full_model_its_parts_and_the_truth(
+    tiny_run: Run, tmp_path: Path
+) -> None:
+    rows = made("larger", tiny_run, tmp_path, [0])["rows"]
+    check_rows(rows)
+    own = {row["system"]: row for row in rows if row["seed"] == 0}
+    assert own.keys() == {
+        "R2",
+        *(f"{rule}, second encoder" for rule in ("mean", "maximum", "weighted sum")),
+        "slots, second encoder",
+        *(f"slots{kind}" for kind in ("", ", augmented", ", cleaned", ", true")),
+    }
+    assert own["slots, true"]["group"] == "ceiling"
+    network, _ = full_model(tiny_run)
+    expected = tiny_run.evaluate(
+        *(extract(network, tiny_run.images(s)) for s in ("query", "gallery"))
+    )
+    assert own["slots, second encoder"]["mAP"] == pytest.approx(expected.mAP, abs=1e-6)
