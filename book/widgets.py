@@ -202,7 +202,7 @@ def explorer() -> str:
         head = ["rank", "who", "camera", "score", "counts as"]
         lists.append(table(caption, head, list_rows(facts, listed, k), "ranked"))
     each = [[f"query {n}", *map(shown, found[k])] for k, n in enumerate(QUERIES)]
-    means = [[*map(shown, found[-1])]]
+    means = [["mean", *map(shown, found[-1])]]
     data = json.dumps(facts, separators=(",", ":")).replace("<", "\\u003c")
     return "\n".join(
         [
@@ -211,7 +211,7 @@ def explorer() -> str:
             *parts,
             "</form>",
             '<div role="status">',
-            table("Means over the queries", [*MEANS], means, "means"),
+            table("All queries", ["of", *MEANS], means, "means"),
             "</div>",
             table("Each query", ["query", "rank-1", "AP"], each, "each"),
             '<div class="lists">',

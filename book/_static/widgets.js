@@ -33,7 +33,7 @@ function wakeExplorer(root) {
   function show() {
     const key = (names) => names.map((name) => chosen(form, name)).join(" ");
     const marks = facts.marks[key(facts.choices)];
-    fill(rows("means")[0], marks[marks.length - 1].map(shown));
+    fill(rows("means")[0], ["mean", ...marks[marks.length - 1].map(shown)]);
     rows("each").forEach((row, k) => {
       fill(row, [row.cells[0].textContent, ...marks[k].map(shown)]);
     });
