@@ -16,7 +16,7 @@ STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
 
-.PHONY: env reproduce notebooks labs test bench book lint clean help
+.PHONY: env reproduce notebooks labs test bench book web lint clean help
 
 help:
 	@echo 'make env        .venv with the pinned packages (EXTRAS=$(EXTRAS))'
@@ -29,6 +29,7 @@ help:
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
 	@echo 'make labs       the labs as students get them, in build/labs/release'
 	@echo 'make book       the book from the committed chapters'
+	@echo 'make web        the book, and its pages checked in headless Chromium'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make clean      removes the default run, the built book and caches; keeps'
 	@echo '                .venv and every other run'
@@ -68,6 +69,9 @@ bench: env
 book: env
 	$(BIN)/python book/tools.py chapters $(CHAPTERS)
 	$(BIN)/jupyter-book build -W -n --keep-going book
+
+web: book
+	$(BIN)/python book/webcheck.py book/_build/html
 
 lint: env
 	$(BIN)/ruff check .
