@@ -16,7 +16,7 @@ STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
 
-.PHONY: env reproduce notebooks labs test bench book web lint clean help
+.PHONY: env reproduce notebooks lab labs test bench book web lint clean help
 
 help:
 	@echo 'make env        .venv with the pinned packages (EXTRAS=$(EXTRAS))'
@@ -27,6 +27,7 @@ help:
 	@echo '                matrix product (BENCH=$(BENCH)); reading images beside Pillow;'
 	@echo '                features, training and the extractor beside eager float32'
 	@echo 'make notebooks  executes notebooks/*.py into the committed .ipynb'
+	@echo 'make lab        JupyterLab on the chapters'
 	@echo 'make labs       the labs as students get them, in build/labs/release'
 	@echo 'make book       the book from the committed chapters'
 	@echo 'make web        the book, and its pages checked in headless Chromium'
@@ -52,6 +53,9 @@ reproduce: env
 
 notebooks: env
 	$(BIN)/python book/tools.py execute notebooks/[0-9]*.py notebooks/labs/lab*.py
+
+lab: env
+	$(BIN)/jupyter lab notebooks
 
 labs: env
 	$(BIN)/python -m book.labs generate

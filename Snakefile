@@ -35,7 +35,7 @@ BASE = Path(workflow.basedir)
 SOURCES = sorted(str(path.relative_to(BASE)) for path in BASE.glob("reidlib/**/*.py"))
 PAGES = [
     str(path.relative_to(BASE))
-    for pattern in ("*.yml", "*.md", "*.bib", "results/**/*.*")
+    for pattern in "*.yml *.md *.bib results/**/*.* images/* _static/* widgets/*".split()
     for path in sorted(BASE.glob(f"book/{pattern}"))
 ] + ["CHANGELOG.md", "CONTRIBUTING.md"]
 

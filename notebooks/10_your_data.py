@@ -326,7 +326,8 @@ print("the nearest come first:", bool(np.all(np.diff(answer.distances) >= 0)))
 both = found[best]["query"], found[best]["gallery"]
 curve = verification(*both, *run.ids, protocol=run.data.protocol)
 near = curve.threshold(0.01)
-print("accept below", near, "and miss", 1 - curve.tpr_at(0.01).value)
+missed = 1 - curve.tpr_at(0.01).value
+print(f"accept below {near}, and miss {missed:.0%} of the right pairs")
 
 # %% [markdown]
 # The threshold holds for *these* pictures and this gallery. A hundred times
