@@ -28,7 +28,7 @@ from reidlib.models.files import read_weights, write_weights
 from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
-from reidlib.shipped import WEIGHTS
+from reidlib.shipped import WEIGHTS, ship
 from reidlib.systems import full_model
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
 from reidlib.where import Where
@@ -139,8 +139,7 @@ class TrainFull(Where):
         run = self.open()
         whole, _ = full_model(run)
         if self.ship:
-            WEIGHTS.parent.mkdir(exist_ok=True)
-            whole.save(WEIGHTS, half=True)
+            ship(whole, run.folder)
         print(run.folder / "full.safetensors")
         return 0
 

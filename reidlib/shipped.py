@@ -6,12 +6,26 @@ world. On photographs they are a start for training, no more.
 """
 
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from reidlib.manifests import write_json
 from reidlib.models import PoseInvariantExtractor
 
 WEIGHTS = Path(__file__).with_name("weights") / "shipped.safetensors"
+MADE_BY = WEIGHTS.with_suffix(".json")  # digest of the file, manifests of its stages
+
+
+def ship(extractor: PoseInvariantExtractor, run_folder: Path) -> None:
+    """Put an extractor into the package, with the manifests of a run's stages."""
+    WEIGHTS.parent.mkdir(exist_ok=True)
+    extractor.save(WEIGHTS, half=True)
+    shipped_digest.cache_clear()
+    stages = sorted(run_folder.glob("*/manifest.json"))
+    told: dict[str, Any] = {p.parent.name: json.loads(p.read_text()) for p in stages}
+    write_json(MADE_BY, {"file": shipped_digest(), "stages": told})
 
 
 def shipped() -> PoseInvariantExtractor:

@@ -1,6 +1,7 @@
 """The full model of a run, and whole systems that turn pictures into descriptors."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,33 @@ def test_the_shipped_weights_are_small_and_draw() -> None:
         drawn = phi.generate(torch.zeros(1, 3, *SHIPPED.size))
     assert drawn.shape == (1, SHIPPED.poses, 3, *SHIPPED.size)
     assert float(drawn.std(1).mean()) > 0.01  # another pose, another picture
+
+
+def test_the_shipped_weights_say_what_made_them() -> None:
+    told = json.loads(shipped.MADE_BY.read_text())
+    assert told["file"] == shipped.shipped_digest()
+    drawer = told["stages"]["ptgan"]["config"]
+    assert drawer == json.loads(json.dumps(asdict(SHIPPED.ptgan)))
+    assert told["stages"]["r2"]["config"]["steps"] == SHIPPED.encoder.steps
+    whole = shipped.shipped()
+    assert f"poses-body-gmm-{len(whole.poses)}" in told["stages"]
+
+
+def test_shipping_writes_weights_and_what_made_them(
+    whole, tiny_run: Run, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights" / "w.safetensors")
+    monkeypatch.setattr(shipped, "MADE_BY", tmp_path / "weights" / "w.json")
+    shipped.ship(whole[0], tiny_run.folder)
+    told = json.loads(shipped.MADE_BY.read_text())
+    assert told["file"] == shipped.shipped_digest()
+    assert {"r2", "ptgan-aligned", "slots"} <= told["stages"].keys()
+    x = torch.zeros(1, 3, 64, 32)
+    with torch.no_grad():
+        near = torch.nn.functional.cosine_similarity(shipped.shipped()(x), whole[0](x))
+    assert float(near) > 0.999
+    monkeypatch.undo()
+    shipped.shipped_digest.cache_clear()
 
 
 def test_an_extractor_is_exported_and_gives_the_same_descriptors(
