@@ -64,7 +64,7 @@ def aligned(config: PtGANConfig) -> PtGANConfig:
     """This training of pt-GAN, of the aligned generator."""
     if config.kind == "aligned":
         return config
-    return replace(config, kind="aligned", norm="group", native_aspect=False)
+    return replace(config, kind="aligned", norm="group")
 
 
 def full_model(run: Run) -> tuple[PoseInvariantExtractor, str]:

@@ -128,7 +128,8 @@ def test_plausibility_counts_what_is_wrong_with_a_pose():
     values = table.pivot(index="set", columns="measure", values="value")
     assert [*table["measure"][:4]] == MEASURES
     assert values.loc["good", "sides agree"] == 1
-    assert values.loc["good", "nearest real"] == 0
+    # a distance to itself: rounded differently by processors
+    assert values.loc["good", "nearest real"] == pytest.approx(0, abs=1e-6)
     assert LIMBS[0] == (1, 8)  # the limb that is left out
     joints = np.isfinite(bad[..., 0]).sum()
     assert values.loc["bad", "joints outside"] == pytest.approx(1 / joints)
@@ -285,7 +286,7 @@ def test_the_record_holds_what_the_script_makes(small: dict):
     path = script.RESULTS / "market1501-holdout-poses.json"
     assert path.stat().st_size <= 200_000
     record = json.loads(path.read_text("utf-8"))
-    assert record.keys() == {*small, "manifest"}
+    assert record.keys() == {*small, "manifest", "schema", "digest"}
     assert record["manifest"].keys() >= MANIFEST
     for trace in ("/", ".jpg"):  # of a folder, of a photograph
         assert trace not in path.read_text("utf-8")

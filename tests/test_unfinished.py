@@ -65,14 +65,14 @@ def leftovers(run: Run, name: str) -> list[str]:
 
 
 def test_a_full_disk_keeps_the_stage_that_was_there(tiny_run, monkeypatch) -> None:
-    before = tiny_run.stage("full", {}, lambda _: made(1.0))
+    before = tiny_run.stage("filled", {}, lambda _: made(1.0))
     with monkeypatch.context() as patch:
         patch.setattr(files, "save_file", full)
         with pytest.raises(ReIDDataError, match="No space left.*make room and run"):
-            tiny_run.stage("full", {"new": 1}, lambda _: made(2.0))
-    assert leftovers(tiny_run, "full") == ["full"]
+            tiny_run.stage("filled", {"new": 1}, lambda _: made(2.0))
+    assert leftovers(tiny_run, "filled") == ["filled"]
     assert before.tensors["x"].tolist() == [1.0, 1.0]
-    after = tiny_run.stage("full", {"new": 1}, lambda _: made(2.0))
+    after = tiny_run.stage("filled", {"new": 1}, lambda _: made(2.0))
     assert after.tensors["x"].tolist() == [2.0, 2.0]
 
 

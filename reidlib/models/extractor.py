@@ -70,8 +70,8 @@ class PoseInvariantExtractor(nn.Module):
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, D) of the input and (B, K, D) of the generated pictures."""
         drawn = self.generate(images)
-        seen = self.drawn_encoder(drawn.flatten(0, 1))
-        return self.r2(images), seen.unflatten(0, drawn.shape[:2])
+        own, seen = self.r2(images), self.drawn_encoder(drawn.flatten(0, 1))
+        return own, seen.unflatten(0, drawn.shape[:2])
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] → (B, D) descriptors; of Slots (B, (K + 1) D)."""
