@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
 from reidlib.models import Slots
+from reidlib.models.fusion import check_weight
 from reidlib.training import held_out_map
 
 Rule = Callable[[Tensor, Tensor], Tensor]
@@ -109,13 +110,3 @@ def fitted_weight(
     """
     scores = {w: held_out_map(make(w)(source, drawn), table)["score"] for w in weights}
     return max(scores, key=scores.__getitem__)
-
-
-def check_weight(weight: float) -> None:
-    """Refuse what is no share.
-
-    Raises:
-        ReIDConfigError: it is outside [0, 1].
-    """
-    if not 0 <= weight <= 1:
-        raise ReIDConfigError(f"weight is {weight}; give a share between 0 and 1.")

@@ -105,8 +105,7 @@ class Slots(nn.Module):
 
     def __init__(self, weight: float) -> None:
         super().__init__()
-        if not 0 <= weight <= 1:
-            raise ReIDConfigError(f"weight is {weight}; give a share between 0 and 1.")
+        check_weight(weight)
         self.weight = weight
 
     def config(self) -> dict:
@@ -120,3 +119,13 @@ class Slots(nn.Module):
         drawn = math.sqrt(self.weight / k)
         parts = [x[:, :1] * math.sqrt(1 - self.weight), x[:, 1:] * drawn]
         return torch.cat(parts, dim=1).flatten(1)
+
+
+def check_weight(weight: float) -> None:
+    """Refuse what is no share.
+
+    Raises:
+        ReIDConfigError: it is outside [0, 1].
+    """
+    if not 0 <= weight <= 1:
+        raise ReIDConfigError(f"weight is {weight}; give a share between 0 and 1.")
