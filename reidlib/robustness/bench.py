@@ -3,6 +3,7 @@
 What took time is kept in files that are named by everything that decides them.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,9 @@ class Bench:
         if path.is_file():
             return read_weights(path)
         made = make()
-        write_weights(path, made)
+        mine = path.with_suffix(f".{os.getpid()}")  # another process may write it too
+        write_weights(mine, made)
+        mine.replace(path)
         return made
 
 

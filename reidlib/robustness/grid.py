@@ -29,6 +29,7 @@ from reidlib.robustness.corruptions import (
     check_severity,
 )
 from reidlib.robustness.scenes import SCENES
+from reidlib.robustness.spread import cores, spread
 from reidlib.runs import Run
 
 Factors = dict[str, Factor[Any]]
@@ -155,6 +156,7 @@ def grid(
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     corruptions: Mapping[str, Corruption | Factor[Corruption]] | None = None,
     cache: Path | None = None,
+    workers: int | None = None,
 ) -> Grid:
     """Ask every system for spoiled queries in the clean gallery.
 
@@ -174,11 +176,14 @@ def grid(
         corruptions: name → your function or `Factor`; takes the place of ours of that
             name.
         cache: folder of the marks; None: "robustness" in the run's.
+        workers: processes that share the cells; None: one for each core
+            where PyTorch uses one thread of a CPU, else 1.
 
     Raises:
-        ReIDConfigError: an unknown factor, a severity out of range, no system, seed or
-            query.
+        ReIDConfigError: an unknown factor, a severity out of range, no system, seed,
+            query or worker.
     """
+    count = cores(workers)
     factors = _chosen(run, names, corruptions or {})
     asked = {n: _steps(n, f, (severities or {}).get(n)) for n, f in factors.items()}
     _check_known(severities or {}, factors)
@@ -191,12 +196,15 @@ def grid(
     bench = Bench(run, chosen, cache or run.folder / "robustness")
     judges = {name: bench.judge(describe) for name, describe in systems.items()}
     cells = [(n, s, k) for n in factors for s in asked[n] for k in seeds]
-    marks = {}
-    for name, severity, seed in tqdm(cells, "robustness", leave=False):
+
+    def ask(cell: tuple[str, float, int]) -> dict[str, Marks]:
+        name, severity, seed = cell
         images = bench.pictures(name, factors[name], severity, seed)
-        for system, judge in judges.items():
-            marks[system, name, severity, seed] = judge(images)
-    order = [(s, *cell) for s in systems for cell in cells]
+        return {system: judge(images) for system, judge in judges.items()}
+
+    ask(cells[0])  # the clean cell, which all factors share
+    answers = tqdm(spread(ask, cells, count), "robustness", len(cells), leave=False)
+    marks = dict(zip(cells, answers, strict=True))
     key = digest([list(systems), bench.probes, asked, list(seeds), bench.data])
     return Grid(
         tuple(systems),
@@ -205,7 +213,7 @@ def grid(
         tuple(seeds),
         chosen,
         bench.ids[0],
-        {cell: marks[cell] for cell in order},
+        {(s, *cell): marks[cell][s] for s in systems for cell in cells},
         dict(zip(systems, bench.features, strict=True)),
         key,
     )

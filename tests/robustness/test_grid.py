@@ -164,7 +164,7 @@ def test_a_killed_run_goes_on_where_it_was(tiny_run: Run, tmp_path: Path) -> Non
                 raise KeyboardInterrupt
             return super().__call__(images)
 
-    asked = {"names": NAMES, "severities": STEPS, "rows": rows}
+    asked = {"names": NAMES, "severities": STEPS, "rows": rows, "workers": 1}
     with pytest.raises(KeyboardInterrupt):
         grid(tiny_run, {"fine": Killed(fine)}, **asked, cache=tmp_path / "a")
     unbroken, resumed, third = Counted(fine), Counted(fine), Counted(fine)
@@ -180,6 +180,33 @@ def test_a_killed_run_goes_on_where_it_was(tiny_run: Run, tmp_path: Path) -> Non
         assert [*made.clean["fine"]] == ["query", "gallery"]
         pairs = zip(made.clean["fine"].values(), wanted, strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_two_processes_find_what_one_finds(
+    tiny_run: Run, found, shelf: Path, tmp_path: Path
+) -> None:
+    asked = {"severities": STEPS, "seeds": (0, 1), "rows": one_each(tiny_run, 2)}
+    systems = {"coarse": coarse, "fine": fine}
+    both = grid(tiny_run, systems, NAMES, **asked, cache=tmp_path, workers=2)
+    assert both.table().equals(found.table())
+    names = {p.name for p in tmp_path.iterdir()}
+    assert names == {p.name for p in shelf.iterdir()}
+
+
+def test_what_goes_wrong_in_a_process_is_said(tiny_run: Run, tmp_path: Path) -> None:
+    def broken(images: Tensor, severity: float, generator: torch.Generator) -> Tensor:
+        raise ReIDConfigError(f"a corruption of {severity} broke")
+
+    with pytest.raises(ReIDConfigError, match="a corruption of 0.25 broke"):
+        grid(
+            tiny_run,
+            {"fine": fine},
+            ["mine"],
+            rows=[0, 1],
+            corruptions={"mine": broken},
+            cache=tmp_path,
+            workers=2,
+        )
 
 
 def test_another_system_of_the_same_name_is_measured_anew(
@@ -274,6 +301,7 @@ def test_a_file_that_is_missing_or_no_table_is_refused(tmp_path: Path) -> None:
         ({"rows": []}, "queries, and there are 1, 1 and 0"),
         ({"seeds": ()}, "1, 0 and"),
         ({"systems": {}}, "there are 0, 1 and"),
+        ({"workers": 0}, "0 workers do nothing"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_any_work(

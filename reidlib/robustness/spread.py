@@ -1,0 +1,65 @@
+"""Work that falls into independent parts, shared among the cores of a CPU.
+
+Processes and not threads: freezing a network traces it, and a trace replaces
+`nn.Module.__call__` of the whole process for as long as it lasts.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+from reidlib.errors import ReIDConfigError
+
+Part = TypeVar("Part")
+Answer = TypeVar("Answer")
+_work: list[Callable[[Any], Any]] = []  # of a worker, which is a copy of this process
+
+
+def cores(workers: int | None = None) -> int:
+    """So many workers, or those that pay: each core one, where PyTorch uses one thread.
+
+    Processes are copied (forked), which a GPU's context and macOS do not bear.
+
+    Raises:
+        ReIDConfigError: fewer than one worker.
+    """
+    if workers is not None:
+        if workers < 1:
+            raise ReIDConfigError(f"{workers} workers do nothing; give 1 or more.")
+        return workers
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
+    return (os.cpu_count() or 1) if alone and sys.platform == "linux" else 1
+
+
+def spread(
+    work: Callable[[Part], Answer], parts: Sequence[Part], workers: int
+) -> Iterator[Answer]:
+    """``map(work, parts)`` in order, by several processes.
+
+    Args:
+        work: any callable; what it returns is sent back, what else it changes is not.
+        parts: of the work.
+        workers: processes; 1: this one.
+
+    Raises:
+        Exception: what ``work`` raised.
+    """
+    if workers == 1 or len(parts) < 2:
+        yield from map(work, parts)
+        return
+    with ProcessPoolExecutor(
+        min(workers, len(parts)),
+        multiprocessing.get_context("fork"),
+        initializer=_work.append,
+        initargs=(work,),
+    ) as pool:
+        yield from pool.map(_do, parts)
+
+
+def _do(part: Any) -> Any:
+    return _work[-1](part)
