@@ -747,10 +747,11 @@ written = run.record("01_data", record)
 # ```
 
 # %% [markdown]
-# ```{solution} ex-01-1
+# ```{solution-start} ex-01-1
+# :class: dropdown
+# ```
 # `write_world` makes the folder; the bytes are compared file by file. They are
 # equal on one machine: that is what "a function of its seed" promises.
-# ```
 
 # %%
 with tempfile.TemporaryDirectory() as place:
@@ -763,6 +764,9 @@ print(pd.Series(folders).value_counts(sort=False).to_string())
 print("equal, byte for byte:", equal)
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Every fourth person
 # :label: ex-01-2
 # A colleague holds out the people whose `pid` is a multiple of four. What can
@@ -770,12 +774,13 @@ print("equal, byte for byte:", equal)
 # ```
 
 # %% [markdown]
-# ```{solution} ex-01-2
+# ```{solution-start} ex-01-2
+# :class: dropdown
+# ```
 # Numbers are given for reasons. In Market they follow the order of recording,
 # elsewhere the order of a questionnaire; a regular step may align with it. A
 # hash does not know the order. Here both splits are of about the same size, as
 # the world's numbers carry no meaning.
-# ```
 
 # %%
 fourth = [pid for pid in pids if pid % 4 == 0]
@@ -784,6 +789,9 @@ for name, part in (("every fourth", fourth), ("hashed", out)):
     print(f"{name}: {len(part)} people, {n} images")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Pairs for a GAN
 # :label: ex-01-3
 # pt-GAN learns from ordered pairs of different pictures of one person. How
@@ -792,10 +800,11 @@ for name, part in (("every fourth", fourth), ("hashed", out)):
 # ```
 
 # %% [markdown]
-# ```{solution} ex-01-3
+# ```{solution-start} ex-01-3
+# :class: dropdown
+# ```
 # A person with $n$ pictures gives $n(n-1)$ ordered pairs, so the people with
 # many pictures dominate.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 whole = run.data.train[torso_valid(poses)]
@@ -804,6 +813,9 @@ for name, table in (("all", run.data.train), ("whole torso", whole)):
     print(f"{name}: {(n * (n - 1)).sum():,} pairs")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Who counts?
 # :label: ex-01-4
 # Recall: of the gallery, which pictures does the ranking of one query hold?
@@ -811,11 +823,12 @@ for name, table in (("all", run.data.train), ("whole torso", whole)):
 # ```
 
 # %% [markdown]
-# ```{solution} ex-01-4
+# ```{solution-start} ex-01-4
+# :class: dropdown
+# ```
 # All but junk, and but those of the query's own person in the query's own
 # camera. Distractors stay. By the rule of the splits at least one is right.
 # (Without cameras, the second group is empty.)
-# ```
 
 # %%
 q, gallery = run.data.query.iloc[0], tables["gallery"]
@@ -827,6 +840,9 @@ right = (valid["pid"] == q["pid"]).sum()
 print(f"{len(gallery)} in the gallery, {len(valid)} count, {right} right")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Missing, for a reason
 # :label: ex-01-5
 # Open-ended: propose a test of "missing is not random", and run it. What would
@@ -834,15 +850,20 @@ print(f"{len(gallery)} in the gallery, {len(valid)} count, {right} right")
 # ```
 
 # %% [markdown]
-# ```{solution} ex-01-5
+# ```{solution-start} ex-01-5
+# :class: dropdown
+# ```
 # One way: a joint that is missing at random is missing as often in every view.
 # The nose is not: who looks away has none. Filling in the mean nose of those
 # who have one puts a face on the back of a head. A careful method fills in by
 # view, or carries a mask along.
-# ```
 
 # %%
 nose = pd.Series(gone[:, 0]).groupby(view.astype(object)).mean()
 if {"back", "front"} <= set(nose.index):
     often = bool(nose["back"] > nose["front"] + 0.2)
     print("the nose is missed more often from behind:", often)
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -840,11 +840,12 @@ written = run.record("02_retrieval", record)
 # ```
 
 # %% [markdown]
-# ```{solution} ex-02-1
+# ```{solution-start} ex-02-1
+# :class: dropdown
+# ```
 # Step: $(1/2 + 2/5) / 2 = 0.45$. Trapezoid: before the hits the precision is
 # $0$ and $1/4$, so $(\tfrac{0 + 1/2}{2} + \tfrac{1/4 + 2/5}{2}) / 2 = 0.2875$.
 # INP: $2/5$.
-# ```
 
 # %%
 places = np.array([2, 5])
@@ -852,16 +853,20 @@ print([round(average_precision(places - 1, ap), 4)
        for ap in ("step", "trapezoid")], len(places) / places[-1])
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} All of the old distance
 # :label: ex-02-2
 # What does re-ranking do at $\lambda = 1$? Say it first, then test it.
 # ```
 
 # %% [markdown]
-# ```{solution} ex-02-2
+# ```{solution-start} ex-02-2
+# :class: dropdown
+# ```
 # Only the first distance is left, each row divided by its largest value. That
 # is a positive factor per query, so no ranking changes.
-# ```
 
 # %%
 old = k_reciprocal_distance(query, gallery[keep], lambda_value=1.0)
@@ -869,6 +874,9 @@ plain = evaluate_distances(old, *kept_ids, **rules)
 print("mAP unchanged:", bool(np.isclose(plain.mAP, result.mAP, atol=1e-3)))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Grey world
 # :label: ex-02-3
 # Chapter 1 showed that each camera tints its pictures. Divide every picture's
@@ -877,11 +885,12 @@ print("mAP unchanged:", bool(np.isclose(plain.mAP, result.mAP, atol=1e-3)))
 # ```
 
 # %% [markdown]
-# ```{solution} ex-02-3
+# ```{solution-start} ex-02-3
+# :class: dropdown
+# ```
 # A white shirt under a yellow lamp becomes white again, but a person all in
 # red loses the red. Whether it helps depends on which is stronger; the paired
 # interval decides.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 def grey(images):
@@ -894,6 +903,9 @@ balanced = run.evaluate(
 print("grey world less plain:", paired_bootstrap(balanced, result, "mAP"))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} A smaller gallery
 # :label: ex-02-4
 # Recall: somebody reports a higher rank-1 than ours, on a gallery of half the
@@ -902,12 +914,13 @@ print("grey world less plain:", paired_bootstrap(balanced, result, "mAP"))
 # ```
 
 # %% [markdown]
-# ```{solution} ex-02-4
+# ```{solution-start} ex-02-4
+# :class: dropdown
+# ```
 # It may be the same system: fewer strangers are fewer chances to be wrong.
 # Taking strangers away can lower no query's result, so a rank-1 without the
 # size of its gallery says little. (Here each query loses half of *its*
 # strangers.)
-# ```
 
 # %%
 fewer = np.random.default_rng(seed).random(len(gallery)) < 0.5
@@ -921,6 +934,9 @@ print("no query is worse off:", bool(np.nanmin(change) > -1e-9))
 print("and rank-1 is higher:", half.rank(1) > full.rank(1))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} One in ten thousand
 # :label: ex-02-5
 # Open-ended: a station is watched for one person, and 10,000 others pass. At
@@ -929,17 +945,22 @@ print("and rank-1 is higher:", half.rank(1) > full.rank(1))
 # ```
 
 # %% [markdown]
-# ```{solution} ex-02-5
+# ```{solution-start} ex-02-5
+# :class: dropdown
+# ```
 # At 1 % false positives a hundred innocent people are stopped for, at best,
 # one who is looked for, and the rate at which that one is noticed was measured
 # on people who are easy to tell apart. Fewer alarms cost hits. There is no
 # threshold that is right for all uses; in most there is none at all, because
 # the person who is looked for is rare and the others are many. Whoever decides
 # must see these two numbers, and not an accuracy.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 for fpr in rates:
     hit = curve.tpr_at(fpr).value
     print(f"{fpr:.1%}: {10_000 * fpr:.0f} false alarms, "
           f"the one is noticed with {hit:.0%}")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -416,11 +416,11 @@ print(provenance(results / "synthetic-recipes.json"))
 # %% [markdown]
 # *Recorded, one training each. mAP on the held-out training identities
 # decides; next to it its difference to the profile's recipe on the same
-# queries. The test decides nothing.* In 250 steps no ingredient is shown to
-# help on the held-out people, and both whole recipes, whose learning rates are
-# made for long trainings, do worse; so `smoke` keeps to its plain one. 16-bit
-# numbers change nothing. `full` takes the modern recipe, and
-# `train encoder --recipe paper` the authors'.
+# queries. The test decides nothing.* In a training as short as this one no
+# ingredient is shown to help on the held-out people, and both whole recipes,
+# whose learning rates are made for long trainings, do worse; so `smoke` keeps
+# to its plain one. 16-bit numbers change nothing. `full` takes the modern
+# recipe, and `train encoder --recipe paper` the authors'.
 #
 # ```{admonition} A training that is killed goes on
 # :class: tip
@@ -803,12 +803,13 @@ _ = run.record(
 # taken off, and once with the mean of each *camera*. Neither needs a label.
 # ```
 #
-# ```{solution} ex-03-1
+# ```{solution-start} ex-03-1
+# :class: dropdown
+# ```
 # As they are, much of what the stripes say is which camera took the picture:
 # its light, its colour cast, its background. With each camera's mean taken off
 # they find more people, but still few. Both encoders had to learn by
 # themselves what the camera adds.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 edge = run.profile.size[1] // 4
@@ -826,6 +827,9 @@ print(f"mAP {by_colour.mAP:.2f}, without the camera {by_level.mAP:.2f}")
 print("it helps:", by_level.mAP > 1.3 * by_colour.mAP)
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-03-2
 #
@@ -833,11 +837,12 @@ print("it helps:", by_level.mAP > 1.3 * by_colour.mAP)
 # by side, each of length one. Is the pair better than R2 alone?
 # ```
 #
-# ```{solution} ex-03-2
+# ```{solution-start} ex-03-2
+# :class: dropdown
+# ```
 # The cosine of two such pairs is the mean of both cosines. If R1 knew much
 # that R2 lost, the mean should be better. It is worse: an equal share of R1
 # costs more than it brings.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 pair = [
@@ -847,6 +852,9 @@ pair = [
 print("pair minus R2:", paired_bootstrap(run.evaluate(*pair), results["R2"]))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-03-3
 #
@@ -854,10 +862,11 @@ print("pair minus R2:", paired_bootstrap(run.evaluate(*pair), results["R2"]))
 # DukeMTMC-reID? Why does that number not matter at test time?
 # ```
 #
-# ```{solution} ex-03-3
+# ```{solution-start} ex-03-3
+# :class: dropdown
+# ```
 # Only the last layer depends on them: $512 \cdot 702 + 702$ instead of
 # $512 \cdot 751 + 751$. At test time the head is cut off.
-# ```
 
 # %%
 with torch.device("meta"):
@@ -867,6 +876,9 @@ by_hand = first + norm + hidden * 702 + 702
 print(f"{count:,} parameters, by hand {by_hand:,}")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-03-4
 #
@@ -875,7 +887,9 @@ print(f"{count:,} parameters, by hand {by_hand:,}")
 # people. What would you do with the answer?
 # ```
 #
-# ```{solution} ex-03-4
+# ```{solution-start} ex-03-4
+# :class: dropdown
+# ```
 # We halve the test people by skin tone, by height and by how bright their
 # upper garment is, and set look-alikes apart. In the run printed here
 # look-alikes and people in bright tops are found less often; for skin tone and
@@ -883,7 +897,6 @@ print(f"{count:,} parameters, by hand {by_hand:,}")
 # is found less often is *missed* more. Whether it is also *accused* more is
 # another question, and needs the rivals. With an answer one can mend the data,
 # state the limit, or not build the system.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 written = Path(run.data.root) / "attributes.csv"
@@ -906,3 +919,7 @@ pd.DataFrame(halves).T
 # %% [markdown]
 # *mAP of R2 on those in each group and on the others, with 95 % intervals over
 # people. Photographs have no such table.*
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -1120,10 +1120,11 @@ print(path.name)
 # for the unchanged stack (2, 2, 2, 2, 2, 1)? All kernels are 4.
 # ```
 #
-# ```{solution} ex-04-1
+# ```{solution-start} ex-04-1
+# :class: dropdown
+# ```
 # Go back from one cell: a layer with kernel $k$ and stride $s$ turns a patch
 # of $r$ into $(r-1)\,s + k$. Both are wider than the picture's 64 columns.
-# ```
 
 # %%
 for strides in ([2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 2, 1]):
@@ -1133,6 +1134,9 @@ for strides in ([2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 2, 1]):
     print(strides, "->", seen, "pixels")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Why blur?
 # :label: ex-04-2
 # A pixel is white (1) in 40 % of the pictures that fit a source and a pose,
@@ -1140,11 +1144,12 @@ for strides in ([2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 2, 1]):
 # which one the mean absolute error? What does that say about L2 and L1?
 # ```
 #
-# ```{solution} ex-04-2
+# ```{solution-start} ex-04-2
+# :class: dropdown
+# ```
 # The mean square wants the mean, a grey that occurs in no picture; the
 # absolute error wants the median, one of the true values. L1 draws sharper
 # edges where one answer is likelier, L2 hedges.
-# ```
 
 # %%
 pixel = np.array([1.0] * 40 + [-1.0] * 60)
@@ -1154,17 +1159,21 @@ absolute = np.abs(grey[:, None] - pixel).mean(1)
 print(f"L2: {grey[square.argmin()]:.1f}, L1: {grey[absolute.argmin()]:.1f}")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} Who learns?
 # :label: ex-04-3
 # Recall: which of the two networks gets a gradient from $\mathcal L_D$, and
 # which from $\mathcal L_G$? Test it on the run's own networks.
 # ```
 #
-# ```{solution} ex-04-3
+# ```{solution-start} ex-04-3
+# :class: dropdown
+# ```
 # A gradient of $\mathcal L_D$ ends at the drawing, which is detached. One of
 # $\mathcal L_G$ passes through $D$ and reaches $G$; in training the weights of
 # $D$ are frozen meanwhile.
-# ```
 
 # %%
 d = Discriminator(5, **variants["this run"])
@@ -1175,6 +1184,9 @@ for name, shown in (("L_D", picture.detach()), ("L_G", picture)):
     print(f"G feels {name}: {felt}")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} The best judge
 # :label: ex-04-4
 # At some picture, photographs have the density $a$ and drawings $b$. Which
@@ -1182,11 +1194,12 @@ for name, shown in (("L_D", picture.detach()), ("L_G", picture)):
 # if the drawings are perfect?
 # ```
 #
-# ```{solution} ex-04-4
+# ```{solution-start} ex-04-4
+# :class: dropdown
+# ```
 # Both are best at $a/(a+b)$: set the derivative of
 # $-a\log D - b\log(1-D)$, or of $a(D-1)^2 + bD^2$, to zero. With perfect
 # drawings $a = b$ everywhere, and $D$ can only guess: one half.
-# ```
 
 # %%
 a, b = 3.0, 1.0
@@ -1196,6 +1209,9 @@ squares = a * (guess - 1) ** 2 + b * guess**2
 print(guess[eq_3.argmin()].round(3), guess[squares.argmin()].round(3))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise} A thief as a generator
 # :label: ex-04-5
 # Open-ended: "nearest pose and look" draws nothing; it hands out the training
@@ -1203,15 +1219,20 @@ print(guess[eq_3.argmin()].round(3), guess[squares.argmin()].round(3))
 # give it away? Is one number enough?
 # ```
 #
-# ```{solution} ex-04-5
+# ```{solution-start} ex-04-5
+# :class: dropdown
+# ```
 # It is a photograph: sharp, with edges, and a judge of poses or of realism has
 # nothing to object to. It shows the wrong person. Only measures that know who
 # was asked for (retention, colours of the body) give it away, and they in turn
 # would praise a copy of the source, which ignores the pose. No single number
 # tells all four things.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 thieves = [name for name in systems if "nearest" in name]
 shown = ["edges share", "pck share", "fid", "upper chroma", "rank1 share"]
 q.readable(measured).loc[["drawn", *thieves, "copied source"], shown]
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -879,11 +879,12 @@ _ = run.record(
 # hips agree now? What does that say about the cause?
 # ```
 #
-# ```{solution} ex-05-1
+# ```{solution-start} ex-05-1
+# :class: dropdown
+# ```
 # They agree, but for a few who stand nearly sideways, although the joints are
 # still drawn independently. So the mixture of front and back does the damage,
 # not the sparseness of a joint.
-# ```
 
 # %%
 facing_us = points[facing > 8 / 64]
@@ -893,6 +894,9 @@ sides = mended.set_index("measure")["value"]["sides agree"]
 print("sides agree for people who face us:", bool(sides > 0.75))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-05-2
 #
@@ -901,11 +905,12 @@ print("sides agree for people who face us:", bool(sides > 0.75))
 # with probability one third, and compare with the table.
 # ```
 #
-# ```{solution} ex-05-2
+# ```{solution-start} ex-05-2
+# :class: dropdown
+# ```
 # For every pair of a left and a right centre we take the sign of the
 # difference; nine shoulder orders meet nine hip orders, all equally likely.
 # The prediction lies within the chance error of 300 draws.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 at = {
@@ -920,6 +925,9 @@ predicted = (upper[:, None] == lower).mean()
 print(f"predicted {predicted:.2f}, drawn {agree['joint, K-means']:.2f}")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-05-3
 #
@@ -928,11 +936,12 @@ print(f"predicted {predicted:.2f}, drawn {agree['joint, K-means']:.2f}")
 # both numbers.
 # ```
 #
-# ```{solution} ex-05-3
+# ```{solution-start} ex-05-3
+# :class: dropdown
+# ```
 # The numbers of clusters carry no meaning: another seed may find the same
 # groups and number them differently. The Rand index asks of every *pair* of
 # people whether they are together, which no renumbering changes.
-# ```
 
 # %%
 labels = KMeans(4, n_init=1, random_state=seed).fit_predict(
@@ -943,6 +952,9 @@ print("same label:", (labels == renamed).mean())
 print("adjusted Rand index:", adjusted_rand_score(labels, renamed))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-05-4
 #
@@ -950,7 +962,9 @@ print("adjusted Rand index:", adjusted_rand_score(labels, renamed))
 # Propose a test with the sixteen settings, and say what it can not show.
 # ```
 #
-# ```{solution} ex-05-4
+# ```{solution-start} ex-05-4
+# :class: dropdown
+# ```
 # One way: rank the settings by the share of limbs that are off, on real
 # keypoints, and by the paper's rank-1 in `book/results/paper/table2.csv`, and
 # correlate the ranks. The one striking row, joint-wise GMM, is last in both;
@@ -958,7 +972,6 @@ print("adjusted Rand index:", adjusted_rand_score(labels, renamed))
 # four groups rather than sixteen settings, the paper ran each once, and we saw
 # what one draw is worth. A better test changes the plausibility of one set
 # bit by bit and trains a FusionNet for each.
-# ```
 
 # %%
 paper = pd.read_csv(results / "paper" / "table2.csv")
@@ -972,3 +985,7 @@ for name, part in (
 ):
     rho = part["value"].corr(part["rank1"], method="spearman")
     print(f"{name}: rank correlation {rho:.2f} of {len(part)}")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -760,23 +760,28 @@ print(len(rows), "systems recorded")
 # classifier, at $D = 2048$?
 # ```
 #
-# ```{solution} ex-06-1
-# For none: with $K = 0$ the formula gives $9 D^2$, which is larger.
+# ```{solution-start} ex-06-1
+# :class: dropdown
 # ```
+# For none: with $K = 0$ the formula gives $9 D^2$, which is larger.
 
 # %%
 print(f"K = 0: {9 * 2048**2:,} weights, ResNet-50: 23,508,032")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-06-2
 # The captions could also mean that `add_1`, before the last layer, is the
 # descriptor. How well does it retrieve?
 # ```
 #
-# ```{solution} ex-06-2
-# `FusionNet.fuse` returns `add_1`. No training is needed to try it.
+# ```{solution-start} ex-06-2
+# :class: dropdown
 # ```
+# `FusionNet.fuse` returns `add_1`. No training is needed to try it.
 
 # %% tags=["nbval-ignore-output"]
 with torch.no_grad():
@@ -785,17 +790,21 @@ print("output mAP", intervals["FusionNet"]["mAP"])
 print("add_1  mAP", bootstrap(score(add_1))["mAP"])
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-06-3
 # The rule *slots* makes one long vector. Show on two queries that its cosine
 # is the mean of cosines that the text promises.
 # ```
 #
-# ```{solution} ex-06-3
+# ```{solution-start} ex-06-3
+# :class: dropdown
+# ```
 # Each feature has length one and is scaled by the root of its weight. So the
 # long vector has length one, and a product of two collects the weighted
 # cosines slot by slot.
-# ```
 
 # %%
 long = fusing.slots(0.4)(own["query"][:2], drawn["query"][:2])
@@ -805,18 +814,22 @@ wanted = 0.6 * cosine(a, b, dim=0) + 0.4 * cosine(p, q).mean()
 print("equal:", torch.allclose(long[0] @ long[1], wanted, atol=1e-5))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-06-4
 # (Open-ended.) All drawn poses count alike. Does one of them serve better than
 # all? Choose it without touching the test split, then look at the test once.
 # ```
 #
-# ```{solution} ex-06-4
+# ```{solution-start} ex-06-4
+# :class: dropdown
+# ```
 # We take the pose that finds most among the held-out training identities. On
 # the small profile these are few people, so the choice is nearly free; other
 # ways are weights in proportion to those scores, or a score for every picture
 # of how far its own pose is from the pose that is drawn.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 half = fusing.slots(0.5)
@@ -827,3 +840,7 @@ kept = {
 one = max(kept, key=kept.get)
 only = {s: half(own[s], drawn[s][:, [one]]) for s in tests}
 print("pose", one + 1, "- R2:", paired_bootstrap(score(only), results["R2"]))
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -429,10 +429,12 @@ print("best on the test split:       ", *both["test"].idxmax())
 print(f"rank correlation: {both.corr('spearman').iloc[0, 1]:.2f}")
 
 # %% [markdown]
-# The small profile holds out only a handful of people, and all sixteen
-# settings may find them without a mistake: then every held-out score is 1, the
-# "chosen" setting is the first of a tie, and a correlation with a constant
-# does not exist (`nan`). Such a run cannot say what an honest choice would be.
+# Two traps. The small profile holds out only a handful of people, and a
+# correlation of sixteen numbers from so few is known poorly, whatever its
+# second decimal says. And where all sixteen settings find those people without
+# a mistake, every held-out score is 1: the "chosen" setting is the first of a
+# tie, and a correlation with a constant does not exist (`nan`). Such a run
+# cannot say what an honest choice would be.
 #
 # Two more limits. The table has one training seed and one draw of poses
 # for each setting, so its intervals know the noise of the *queries* but not
@@ -488,10 +490,11 @@ print(len(table), "settings recorded")
 # a true rate of 0.88: how far does the best lie above the truth on average?
 # ```
 #
-# ```{solution} ex-07-1
+# ```{solution-start} ex-07-1
+# :class: dropdown
+# ```
 # We simulate it. (Real settings share their queries, so their errors are
 # correlated and the lead is smaller.)
-# ```
 
 # %%
 simulated = np.random.default_rng(0).binomial(3368, 0.88, (2000, 16))
@@ -499,6 +502,9 @@ lead = simulated.max(axis=1).mean() / 3368 - 0.88
 print(f"the best of sixteen lies {100 * lead:.1f} points above the truth")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-07-2
 # How many independent queries would it take to tell 90.87 % from 90.81 %
@@ -506,26 +512,31 @@ print(f"the best of sixteen lies {100 * lead:.1f} points above the truth")
 # the difference?
 # ```
 #
-# ```{solution} ex-07-2
+# ```{solution-start} ex-07-2
+# :class: dropdown
+# ```
 # The difference of two independent rates has the variance
 # $2p(1-p)/n$. We solve for $n$.
-# ```
 
 # %%
 p, wanted = 0.9084, 0.0006 / 3
 print(f"{2 * p * (1 - p) / wanted**2 / 1e6:.1f} million queries")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-07-3
 # Recall: four comparisons have the p-values 0.001, 0.012, 0.03 and 0.04. Which
 # are below 5 %, and which still after Holm's correction? Do it by hand first.
 # ```
 #
-# ```{solution} ex-07-3
+# ```{solution-start} ex-07-3
+# :class: dropdown
+# ```
 # All four, and then two. Multiply the smallest by 4, the next by 3, and so on;
 # a larger p-value may not come out below a smaller one.
-# ```
 
 # %%
 p = np.array([0.001, 0.012, 0.03, 0.04])
@@ -533,6 +544,9 @@ held = np.maximum.accumulate(p * np.arange(len(p), 0, -1))
 print((p < 0.05).sum(), "of 4, corrected", (held < 0.05).sum(), held.round(3))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-07-4
 # Open-ended: how large is the luck in our own table? Choose the best setting
@@ -540,12 +554,13 @@ print((p < 0.05).sum(), "of 4, corrected", (held < 0.05).sum(), held.round(3))
 # Repeat with other halves. How should a paper choose its final model?
 # ```
 #
-# ```{solution} ex-07-4
+# ```{solution-start} ex-07-4
+# :class: dropdown
+# ```
 # On the half that chose, the lead over the mean of all sixteen is partly luck;
 # on the other half only what is real is left. A paper should choose on people
 # whom the report does not use, held-out training identities for example, and
 # say how many settings were tried. Or it reports all of them, as we do.
-# ```
 
 # %%
 ap = np.stack([found.per_query("mAP") for found in results.values()])
@@ -561,3 +576,7 @@ print("the lead shrinks on people who did not choose:", bool(real < lucky))
 
 # %% tags=["nbval-ignore-output"]
 print(f"lead in mAP: {lucky:.3f} where it was chosen, {real:.3f} elsewhere")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -677,10 +677,11 @@ print(len(rows), "results recorded")
 # removes in each case?
 # ```
 #
-# ```{solution} ex-08-1
+# ```{solution-start} ex-08-1
+# :class: dropdown
+# ```
 # The relative gain is larger for the weak baseline, while the share of
 # errors removed is larger for the strong one.
-# ```
 
 # %%
 for base in (60, 90):
@@ -688,15 +689,19 @@ for base in (60, 90):
     print(f"{base}: {500 / base:.1f} % gain, {errors:.1f} % of the errors")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-08-2
 # Rank all rows of Table VII by the share of errors removed. Where does the
 # method stand on each data set?
 # ```
 #
-# ```{solution} ex-08-2
-# The error of the baseline is 100 minus its rank-1.
+# ```{solution-start} ex-08-2
+# :class: dropdown
 # ```
+# The error of the baseline is 100 minus its rank-1.
 
 # %%
 seven["errors removed"] = seven["points"] / (100 - seven["baseline"])
@@ -708,16 +713,20 @@ mine["of"] = seven["dataset"].value_counts()
 mine[["errors removed", "place", "of"]].round(2)
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-08-3
 # Somebody rounds one number of a record "for the table" and saves the file.
 # Show that the reader notices.
 # ```
 #
-# ```{solution} ex-08-3
+# ```{solution-start} ex-08-3
+# :class: dropdown
+# ```
 # The digest is of the whole content, in one spelling: any other number gives
 # another digest. We edit a copy.
-# ```
 
 # %%
 import tempfile
@@ -735,17 +744,21 @@ with tempfile.TemporaryDirectory() as folder:
         print(str(error).split(":")[0])
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-08-4
 # Does junk in the neighbourhoods matter? Re-rank R2 once with junk among the
 # gallery, and score as before.
 # ```
 #
-# ```{solution} ex-08-4
+# ```{solution-start} ex-08-4
+# :class: dropdown
+# ```
 # Tell the function that there is no junk; the protocol still leaves it out
 # of the score. Sixty junk pictures move little here; in Market-1501's gallery
 # every fifth picture is junk.
-# ```
 
 # %%
 f = features["R2"]
@@ -753,3 +766,7 @@ none = np.zeros_like(junk)
 mixed = reranked_distance(f["query"], f["gallery"], none, **PRESETS["large"])
 moved = run.score(mixed).mAP - results["R2, re-ranked"].mAP
 print("mAP moves by less than 0.03:", abs(moved) < 0.03)
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -680,10 +680,11 @@ print(len(kept_rows), "factors recorded")
 # picture. Run it through the grid for R1 and R2 at two severities.
 # ```
 #
-# ```{solution} ex-09-1
+# ```{solution-start} ex-09-1
+# :class: dropdown
+# ```
 # The function mixes in floating point and rounds. The grid takes it by name;
 # without severities of its own it would be asked at 0.25, 0.5, 0.75 and 1.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 def fog(images, severity, generator):
@@ -707,6 +708,9 @@ plt.show()
 # *mAP of R1 and R2 against the share of white in the query, with 95 %
 # intervals.*
 #
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-09-2
 #
@@ -714,12 +718,13 @@ plt.show()
 # a query two stops darker both ways and compare. Which is right?
 # ```
 #
-# ```{solution} ex-09-2
+# ```{solution-start} ex-09-2
+# :class: dropdown
+# ```
 # The scene dims the light before the lens adds its veil and before the sensor
 # adds noise, so blacks stay grey and noise is not dimmed. The pixels' version
 # scales what the file holds, veil and noise included. A real dusk is the
 # former. Photographs leave only the latter.
-# ```
 
 # %%
 pixels = robustness.corrupt(clean[:20], "darker", 2).float()
@@ -730,6 +735,9 @@ if run.rendered:
     print(f"scene:  {left:.2f} of the light")
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-09-3
 #
@@ -737,11 +745,12 @@ if run.rendered:
 # for R2, and compare the spread over seeds with the interval over people.
 # ```
 #
-# ```{solution} ex-09-3
+# ```{solution-start} ex-09-3
+# :class: dropdown
+# ```
 # A seed decides only whether a picture turns left or right, so seeds differ
 # by less than samples of people do. More seeds would not make the interval
 # much narrower; more people would.
-# ```
 
 # %% tags=["nbval-ignore-output"]
 seeds = robustness.grid(
@@ -757,6 +766,9 @@ print("mAP by seed:", turned["mAP"].round(3).tolist())
 print("all seeds:  ", seeds.interval("R2", "rotation", middle["rotation"]))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-09-4
 #
@@ -765,12 +777,13 @@ print("all seeds:  ", seeds.interval("R2", "rotation", middle["rotation"]))
 # claim of robustness must therefore give.
 # ```
 #
-# ```{solution} ex-09-4
+# ```{solution-start} ex-09-4
+# :class: dropdown
+# ```
 # A constant descriptor loses nothing under any factor, since it has nothing
 # to lose. (Ties count as the worst case, see chapter 2.) A claim needs the
 # level on clean queries *and* what is lost, on the same queries and with an
 # interval.
-# ```
 
 # %%
 flat = robustness.grid(
@@ -783,3 +796,7 @@ level = set()
 for name in ("rotation", "JPEG"):
     level |= {v.value for v in flat.curve(name)["constant"].values()}
 print("one level for all severities:", len(level) == 1)
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -421,13 +421,14 @@ print(run.record("10_your_data", records).name)
 # under both rules, on the same queries.
 # ```
 #
-# ```{solution} ex-10-1
+# ```{solution-start} ex-10-1
+# :class: dropdown
+# ```
 # Raw pixels and R1 gain from the looser rule: a part of what they find is the
 # same place in the same light. R2 gains nothing: it was trained on people
 # whose pictures come from several cameras. So it depends on the descriptor
 # *and* on the pictures; where all pictures of a person are frames of one walk,
 # expect much more.
-# ```
 
 # %%
 if not root:
@@ -466,6 +467,9 @@ if not root:
           < loose["pixels"] - strict["pixels"])
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-10-2
 #
@@ -473,15 +477,19 @@ if not root:
 # of the right pairs do you lose?
 # ```
 #
-# ```{solution} ex-10-2
-# The curve has both; the price is what lies between.
+# ```{solution-start} ex-10-2
+# :class: dropdown
 # ```
+# The curve has both; the price is what lies between.
 
 # %%
 hundredth, thousandth = (curve.tpr_at(f).value for f in (0.01, 0.001))
 print("stricter costs right pairs:", thousandth <= hundredth)
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-10-3
 #
@@ -489,10 +497,11 @@ print("stricter costs right pairs:", thousandth <= hundredth)
 # search again.
 # ```
 #
-# ```{solution} ex-10-3
+# ```{solution-start} ex-10-3
+# :class: dropdown
+# ```
 # Only the numbers change: row $i$ is now row $G - 1 - i$. The distances are
 # the same.
-# ```
 
 # %%
 backwards = GalleryIndex(found[best]["gallery"].shape[1])
@@ -501,6 +510,9 @@ other = backwards.search(found[best]["query"][:1], 3)
 print("same distances:", np.allclose(other.distances, answer.distances))
 
 # %% [markdown]
+# ```{solution-end}
+# ```
+#
 # ```{exercise}
 # :label: ex-10-4
 #
@@ -509,13 +521,18 @@ print("same distances:", np.allclose(other.distances, answer.distances))
 # look at: try a friend in another's jacket.
 # ```
 #
-# ```{solution} ex-10-4
+# ```{solution-start} ex-10-4
+# :class: dropdown
+# ```
 # There is no right number. Expect it to follow clothes: it has learnt from
 # rendered people whom little else tells apart, and it sees 64 by 32 pixels.
-# ```
 
 # %% [markdown]
 # The temporary folders go.
 
 # %%
 shutil.rmtree(place.parent)
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -69,8 +69,11 @@ def test_an_executed_chapter_is_stored_as_it_would_be_written_again(source: Path
 def test_every_exercise_of_a_chapter_has_its_solution(source: Path):
     text = source.read_text("utf-8")
     asked = re.findall(r"^# ```\{exercise\}.*\n# :label: (\S+)", text, re.MULTILINE)
-    solved = re.findall(r"^# ```\{solution\} (\S+)", text, re.MULTILINE)
+    folded = r"^# ```\{solution-start\} (\S+)\n# :class: dropdown\n# ```\n"
+    solved = re.findall(folded, text, re.MULTILINE)
     assert asked == solved
+    ends = re.findall(r"solution(?:-(start|end))?\}", text)
+    assert ends == ["start", "end"] * len(asked)
     assert len(asked) == len(set(asked))
 
 
