@@ -1,8 +1,31 @@
 """Tests, and chapters that nbval re-checks: one thread, no bars, inline figures."""
 
 import os
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TQDM_DELAY", "1000000")  # heeded by notebook bars
 os.environ.pop("MPLBACKEND", None)
+
+
+class ChaptersInOrder(LoadFileScheduling):
+    """A file's tests run in one worker, and so do all chapters, one after the other.
+
+    A chapter waits for what earlier ones train; in two workers, both would wait.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "notebooks" if file.startswith("notebooks/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """This scheduler, for ``--dist loadfile``; xdist's own for others."""
+    if config.getvalue("dist") == "loadfile":
+        return ChaptersInOrder(config, log)
+    return None

@@ -18,6 +18,8 @@ MENDS = [
     ),
     # a button without a name
     (r"<summary><span", '<summary aria-label="Pages below"><span'),
+    # an entry of a list, said so that screen readers know it
+    (r'role="doc-biblioentry"', 'role="listitem"'),
     # pandas' empty corner of a table heads nothing
     (r"<th></th>", "<td></td>"),
 ]
