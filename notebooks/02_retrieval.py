@@ -422,15 +422,17 @@ _ = ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 #
 # * **Ours** drops junk, and the query's person in the query's camera; AP goes
 #   by steps. torchreid judges so, and with it most papers.
-# * **Market's script** takes the trapezoid, and a query with nothing to find
-#   counts 0. layumi's baseline does the same, and so does the code of our
-#   paper. It costs mAP and leaves rank-1 alone.
+# * **Market's script** takes the trapezoid, and an {term}`orphan`, a query
+#   with nothing to find, counts 0 instead of being left out. layumi's baseline
+#   does the same, and so does the code of our paper. It costs mAP. Rank-1 it
+#   leaves alone where no query is an orphan, as here.
 # * **All shots**: every right picture has to win without the help of the
 #   others. This is one of the three CMCs that open-reid prints.
-# * **One picture each**: the gallery holds other cameras only, and one picture
-#   of each person; we take the exact mean over all draws. One right picture
-#   is to be found, not all, so mAP rises. CUHK03 and CUHK01 are judged so,
-#   hence the paper's Tables V and VI stand on another scale than III and IV.
+# * **One picture each**: the gallery holds other cameras only, and for rank-k
+#   one picture of each person; we take the exact mean over all draws. The mAP
+#   shown still counts every right picture. It rises because the strangers in
+#   the query's own camera are gone. CUHK03 and CUHK01 are judged so, hence
+#   the paper's Tables V and VI stand on another scale than III and IV.
 # * **Same camera counts** in hand-made scripts. A picture from the same walk
 #   is then a find, and a descriptor of *places* would shine.
 # * **Junk** and **distractors** do little here, where they are few. Market has
@@ -696,8 +698,8 @@ v = v[order[:, :k2]].mean(axis=1)
 
 # %% [markdown]
 # **Steps 7 and 8.** Two vectors are compared by how much they overlap: the
-# Jaccard distance $1 - m / (2 - m)$ with $m = \sum_g \min(v_i, v_j)$. A share
-# $\lambda$ of the first distance is kept.
+# Jaccard distance $1 - m / (2 - m)$ with $m = \sum_g \min(v_{ig}, v_{jg})$.
+# A share $\lambda$ of the first distance is kept.
 
 # %%
 m = np.minimum(v[:, None], v[None]).sum(-1)
@@ -716,7 +718,9 @@ print("by hand and by the library agree:",
 # %% [markdown]
 # ### What it gains here
 #
-# Junk is taken out of the gallery first, or it would vote. The parameters are
+# Re-ranking asks for no labels. But it looks at the whole gallery, which plain
+# similarity does not, so its marks stand in a row of their own. Junk is taken
+# out of the gallery first, or it would vote. The parameters are
 # those of the authors of re-ranking for Market, $k_1 = 20$, $k_2 = 6$,
 # $\lambda = 0.3$. For galleries with few pictures of a person they advise
 # smaller sets, $k_1 = 7$, $k_2 = 3$. Which is right for us? Trying both on the
@@ -806,8 +810,8 @@ written = run.record("02_retrieval", record)
 # :class: dropdown
 # 1. The first find is mostly right. Whoever needs *all* pictures of the
 #    person has to look far down.
-# 2. 1/4, 1/4 and 1. With one right picture, AP and INP are both one over its
-#    place.
+# 2. 1/4, 1/4 and 1. With one right picture, AP by steps and INP are both one
+#    over its place. (By the trapezoid AP is half of that, 1/8.)
 # 3. Step or trapezoid; whether the query's own camera counts; one picture of
 #    each person or all; junk; orphans; ties.
 # 4. Hard queries are hard for both, so both numbers go up and down together.
@@ -824,8 +828,9 @@ written = run.record("02_retrieval", record)
 #   pictures, mINP at the last.
 # * One toy ranking has two APs. Junk, cameras, orphans and ties move results
 #   just as quietly, so a number without its conventions says little.
-# * Colours of a whole picture find the place, colours of its middle the
-#   person. Without the control one would not have noticed the first.
+# * Colours of a whole picture find the place. Those of its middle find the
+#   person more often, but a stranger still comes first for most queries. It
+#   was the count of finds from the query's own camera that showed the place.
 # * Re-ranking uses neighbourhoods and no labels. It is worth what they are
 #   worth, and it belongs in a row of its own.
 # * Intervals draw people. Comparisons are paired.
@@ -950,7 +955,7 @@ print("and rank-1 is higher:", half.rank(1) > full.rank(1))
 # ```
 # At 1 % false positives a hundred innocent people are stopped for, at best,
 # one who is looked for, and the rate at which that one is noticed was measured
-# on people who are easy to tell apart. Fewer alarms cost hits. There is no
+# on other people in another place. Fewer alarms cost hits. There is no
 # threshold that is right for all uses; in most there is none at all, because
 # the person who is looked for is rare and the others are many. Whoever decides
 # must see these two numbers, and not an accuracy.

@@ -119,7 +119,8 @@ print("head by hand:", f"{first + norm + last:,}")
 
 # %% [markdown]
 # This run uses a network of its own scale. Here is where it differs from the
-# paper's recipe for R2; no row means no difference.
+# paper's recipe for R2; no row means no difference. (`trunk` is the factor on
+# the learning rate of the trunk, `input_size` what pictures are resized to.)
 
 # %%
 recipe = pd.DataFrame(
@@ -242,10 +243,11 @@ print("nobody is in two groups:", not (learned & watched | tested & set(pids)))
 # :class: note
 # The paper does not say how R2 was validated. The authors' code watches one
 # picture of each identity *that is also trained on*. Its error curve stays
-# near 2 %: 15 pictures, 751 mod 32, are in a last batch that is skipped and
-# yet counted. Such a "validation" cannot notice overfitting. We hold out whole
+# near 2 %, which is 15 of 751: the last batch, of 751 mod 32 pictures, is
+# skipped, and what is skipped counts as wrong. Such a "validation" cannot
+# notice overfitting. We hold out whole
 # identities. The test split is never used to choose anything: not the step,
-# not the network, not $K$.
+# not the network, not the number of poses (chapter 5).
 # ````
 
 # %%
@@ -282,7 +284,8 @@ plt.show()
 #
 # The authors train R2 as was usual in 2018. Since then a handful of
 # ingredients have become common {cite}`luo2019bag`. Both recipes are here,
-# and each ingredient is a setting of its own. Where they differ:
+# and each ingredient is a setting of its own. Where they differ (`each` is the
+# number of pictures of one person in a batch; the others are explained below):
 
 # %%
 both = pd.DataFrame(r2_training.RECIPES).map(str)
@@ -295,9 +298,9 @@ both[both["paper"] != both["modern"]]
 # $$L = (1-\varepsilon)\,(-\log p_y) +
 #   \frac{\varepsilon}{C} \sum_c (-\log p_c),$$
 #
-# and a network that is certain pays for it. Its derivative is once more "said
-# minus wanted": $\partial L/\partial x_c = p_c - (1-\varepsilon)[c = y] -
-# \varepsilon/C$.
+# and a network that is certain pays for it. By the logit $x_c$ its derivative
+# is "said minus wanted", a pattern that chapter 4 meets again:
+# $\partial L/\partial x_c = p_c - (1-\varepsilon)[c = y] - \varepsilon/C$.
 
 # %%
 rng = np.random.default_rng(0)
@@ -349,7 +352,8 @@ print("gradient:", bool(torch.allclose(by_loop, by_library)))
 
 # %% [markdown]
 # Such a batch must hold several pictures of each person. `Persons` draws
-# $P$ people and $K$ pictures of each, as a function of seed and step alone.
+# some people and as many pictures of each, as a function of seed and step
+# alone. (The field calls this PK sampling; $K$ counts poses in this book.)
 
 # %%
 sampler = Persons(run.data.train["pid"], persons=4, each=3, seed=run.seed)
@@ -586,7 +590,7 @@ extras
 # %% tags=["nbval-ignore-output"]
 miss = {n: results[n].first_match for n in ("R1", "R2")}
 mended = np.flatnonzero((miss["R1"] > 0) & (miss["R2"] == 0))[:1]
-failed = np.flatnonzero(miss["R2"] > 0)[:1]
+failed = np.flatnonzero((miss["R1"] > 0) & (miss["R2"] > 0))[:1]
 queries = np.concatenate([mended, failed]).tolist() or [0]
 images = run.images("query"), run.images("gallery")
 
@@ -761,7 +765,7 @@ _ = run.record(
 # 2. Why are the weights of R2 chosen on training identities that it does not
 #    train on?
 # 3. What would have happened if R1 had been left with random weights?
-# 4. Both losses fall to almost nothing. Is R2 then done?
+# 4. The training loss falls to almost nothing. Is R2 then done?
 # 5. A gain of re-ranked R2 over plain R1 is reported. What is wrong?
 #
 # ```{admonition} Answers
@@ -890,9 +894,9 @@ print(f"{count:,} parameters, by hand {by_hand:,}")
 # ```{solution-start} ex-03-4
 # :class: dropdown
 # ```
-# We halve the test people by skin tone, by height and by how bright their
+# We halve the queries by skin tone, by height and by how bright the
 # upper garment is, and set look-alikes apart. In the run printed here
-# look-alikes and people in bright tops are found less often; for skin tone and
+# look-alikes and people in bright tops have the lower mAP; for skin tone and
 # height the intervals do not tell, which is not "no difference". A group that
 # is found less often is *missed* more. Whether it is also *accused* more is
 # another question, and needs the rivals. With an answer one can mend the data,

@@ -101,10 +101,11 @@ print(f"{len(data)} sources, {data.n_pairs} ordered pairs")
 
 # %% [markdown]
 # The pose is a plain vector: 25 joints of BODY_25, $x$ and $y$ as shares of
-# the picture (a joint may lie a little outside). A missing joint is written
-# as $(0, 0)$: the upper left corner, where no joint ever lies. A batch is a
-# function of the seed and the step, so a training that was stopped goes on as
-# if it never had been.
+# the picture (a joint may lie a little outside). A missing joint is NaN in the
+# library, but a network cannot take NaN. So this vector writes it as $(0, 0)$,
+# the upper left corner, where no joint ever lies. A batch is a function of the
+# seed and the step, so a training that was stopped goes on as if it never had
+# been.
 
 # %%
 items = torch.linspace(0, len(data) - 1, 6).long()
@@ -532,8 +533,9 @@ print("gradient:", np.allclose(gradient, (said - np.eye(5)[labels]) / 3))
 # $$\mathcal L_G = \ell(x_{\hat I_j}, 1) + \lambda_C\,\mathcal L_C(\hat I_j)
 #   + \lambda_{rec}\,\mathcal L_{L2}.$$
 #
-# In $\mathcal L_D$ the drawing is detached: $D$ learns, $G$ does not. In
-# $\mathcal L_G$ the weights of $D$ rest, and gradients only pass through it.
+# In $\mathcal L_D$ the drawing is detached: $D$ learns, and no gradient pulls
+# $G$ towards what $D$ recognises. In $\mathcal L_G$ the weights of $D$ rest,
+# and gradients only pass through it.
 #
 # ```{admonition} Paper says / code says / we do
 # :class: note
@@ -801,9 +803,10 @@ q.readable(measured)[second]
 
 # %% [markdown]
 # *PCK and its share of the truth's; rank-1 and retention; ReID-FID (small is
-# good); the spreads, which should be near 1. A photograph finds itself in the
-# gallery, so do not compare the rank-1 of photograph and truth. A nearest pose
-# can pass the truth's PCK: all its joints show.*
+# good); the spreads, which should be near 1. The photographs stand in the
+# gallery: "photograph" finds itself there and "truth" its own twin. So do not
+# hold these two rank-1 against the other rows, nor read a retention above 1 as
+# skill. A nearest pose can pass the truth's PCK: all its joints show.*
 #
 # If $G$ uses its source, "wrong person" falls short of "drawn"; if it obeys
 # the pose, "wrong pose" does. Differences are judged on the same people, by
@@ -876,8 +879,9 @@ failed.drop(columns="rows").round(2)
 # %% [markdown]
 # *failures: how many of the worst tenth have the cause; pictures: how many of
 # all; then the mean error with and without it, and the difference. Where its
-# interval holds zero, the cause is not shown to cost anything.* If all do, the
-# drawings fail alike: all lack the same detail.
+# interval holds zero, the cause is not shown to cost anything.* If all do,
+# none of these causes is shown to explain the failures. That is not "no
+# cause": some have few pictures.
 
 # %% tags=["nbval-ignore-output"]
 worst = {}
@@ -993,9 +997,12 @@ figure = plots.picture_grid(cells, columns=6, rows=names, height=0.7)
 # *Recorded: six people in a new pose, by each generator.* All four had the
 # same steps, and the first three the same losses. The vector generator draws
 # outlines and tones, the image generator arms and legs as well. Only the
-# aligned one brings stripes and hues over, and its drawings find their person
-# almost four times as often as the vector's. (Its faint regular weave is an
-# artefact.) So it is the vector that loses the detail, not the loss.
+# aligned one brings stripes over, and its drawings find their person almost
+# four times as often as the vector's. (Its faint regular weave is an
+# artefact.) So the loss is not to blame: with the same loss, detail can be
+# kept. Nor is the pooled vector alone: "image" sees the source with its
+# places, and its retention is not told apart from the vector's. What helps is
+# to fetch each part from its place.
 #
 # ## Which loss does what?
 #
@@ -1017,9 +1024,11 @@ print(provenance(results / "synthetic-losses.json"))
 
 # %% [markdown]
 # *Recorded as above, one training each: another seed would move all rows.*
-# Without eq. 4 the drawings are of nobody. Without eq. 5 the outlines are as
-# good, but colours go, and with them the person: the class loss makes $G$ look
-# at the source. The other rows are not told apart from the first.
+# Without eq. 4 likeness and pose go: SSIM and PCK are those of a copied
+# source, and the edges are stronger than the truth's. Without eq. 5 the
+# outlines are as good, but colours go, and with them the person: the class
+# loss makes $G$ look at the source. The other rows are not told apart from
+# the first.
 #
 # ## Drawings as training data
 #
@@ -1052,9 +1061,9 @@ print(provenance(results / "synthetic-augmentation.json"))
 # %% [markdown]
 # *Recorded: R2 by share of the training identities, asked on the whole test.
 # The last two columns are differences on the same queries.* Copies change
-# little. Drawings by the vector generator do harm at every share: they take
-# from R2 the details by which people differ. At this scale the paper's third
-# claim does not hold.
+# little. Drawings by the vector generator do harm at every share; they lack
+# the details by which people differ. At this scale the paper's claim that they
+# enlarge a training set does not hold.
 #
 # The chapter leaves its numbers behind.
 
@@ -1069,13 +1078,13 @@ print(path.name)
 # %% [markdown]
 # ## Check yourself
 #
-# 1. $G$ is trained with squares only, without eq. 3 and eq. 5. What do its
-#    drawings look like?
+# 1. $G$ is trained with eq. 4 alone, as a mean square. What do its drawings
+#    look like?
 # 2. Why must $D$ see the drawing *detached* when it learns?
 # 3. A target of 1.1 is harmless under squares. Why not under cross-entropy?
 # 4. SSIM of the drawings is 0.4. Is that good?
-# 5. Which result here says that the vector, and not the loss, loses the
-#    detail?
+# 5. Which result here says that the loss is not what loses the detail, and
+#    which says that the pooled vector alone is not either?
 #
 # ```{admonition} Answers
 # :class: dropdown
@@ -1088,7 +1097,8 @@ print(path.name)
 # 4. Nobody can say without rivals: a copy of the source or the nearest
 #    training picture may reach more.
 # 5. The aligned generator had the same pairs, losses and steps, and keeps
-#    stripes and hues.
+#    stripes. "image" sees the source with its places, and its retention is
+#    not told apart from the vector's.
 # ```
 
 # %% [markdown]

@@ -310,9 +310,15 @@ pd.DataFrame(limits).T[["rank1", "rank5", "mAP"]].map(str)
 best = "shipped full" if fits else "R2"
 index = GalleryIndex(found[best]["gallery"].shape[1])
 index.add(found[best]["gallery"])
-answer = index.search(found[best]["query"][:1], 3)
 print("pictures in the index:", len(index))
-print("the nearest come first:", bool(np.all(np.diff(answer.distances) >= 0)))
+
+# %% tags=["nbval-ignore-output"]
+network = phi if fits else r2.network
+asked = run.images("query")[:1]
+answer = index.search(extract(network, asked), 3)
+near = run.data.gallery.iloc[answer.ids[0]][["path", "pid"]]
+print("looked for: person", run.data.query["pid"].iloc[0])
+near.assign(distance=answer.distances[0].round(2))
 
 # %% [markdown]
 # ## How near is near enough?
@@ -330,8 +336,10 @@ missed = 1 - curve.tpr_at(0.01).value
 print(f"accept below {near}, and miss {missed:.0%} of the right pairs")
 
 # %% [markdown]
-# The threshold holds for *these* pictures and this gallery. A hundred times
-# more people bring a hundred times more wrong pairs at the same threshold.
+# We read the threshold off the pairs that we judge, which flatters it; for
+# use, choose it on people who are in neither the training nor the test. It
+# holds for this gallery. A hundred times more people bring a hundred times
+# more wrong pairs at the same threshold.
 
 # %%
 wrong, right = curve.rates(near.value)
@@ -373,7 +381,7 @@ print("one file:", model.stat().st_size < 2e7, " agrees:", gap < 1e-4)
 #
 # Whether drawings are worth their price on *your* pictures is a question for
 # `evaluate`, with `--features r2` and with `--features full`. Chapter 8 has
-# our answers.
+# our answers, on rendered people and on photographs.
 
 # %% [markdown]
 # The chapter leaves its numbers behind.
@@ -425,7 +433,7 @@ print(run.record("10_your_data", records).name)
 # :class: dropdown
 # ```
 # Raw pixels and R1 gain from the looser rule: a part of what they find is the
-# same place in the same light. R2 gains nothing: it was trained on people
+# same place in the same light. R2 gains less: it was trained on people
 # whose pictures come from several cameras. So it depends on the descriptor
 # *and* on the pictures; where all pictures of a person are frames of one walk,
 # expect much more.
@@ -442,7 +450,7 @@ if not root:
     labels += [taken_by[t["path"]].to_numpy() for t in tables]
 
 # %% [markdown]
-# All three under both rules:
+# All of them under both rules:
 
 # %% tags=["nbval-ignore-output"]
 rules = {"every picture": "holdout-no-cameras", "other cameras": "holdout"}
@@ -480,11 +488,12 @@ if not root:
 # ```{solution-start} ex-10-2
 # :class: dropdown
 # ```
-# The curve has both; the price is what lies between.
+# The curve has both; the price is what lies between. With so few pairs one in
+# a thousand is a pair or two, so the number is rough.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 hundredth, thousandth = (curve.tpr_at(f).value for f in (0.01, 0.001))
-print("stricter costs right pairs:", thousandth <= hundredth)
+print(f"right pairs lost: {hundredth - thousandth:.1%}")
 
 # %% [markdown]
 # ```{solution-end}
@@ -506,7 +515,7 @@ print("stricter costs right pairs:", thousandth <= hundredth)
 # %%
 backwards = GalleryIndex(found[best]["gallery"].shape[1])
 backwards.add(found[best]["gallery"].flip(0))
-other = backwards.search(found[best]["query"][:1], 3)
+other = backwards.search(extract(network, asked), 3)
 print("same distances:", np.allclose(other.distances, answer.distances))
 
 # %% [markdown]
@@ -526,13 +535,12 @@ print("same distances:", np.allclose(other.distances, answer.distances))
 # ```
 # There is no right number. Expect it to follow clothes: it has learnt from
 # rendered people whom little else tells apart, and it sees 64 by 32 pixels.
+#
+# ```{solution-end}
+# ```
 
 # %% [markdown]
 # The temporary folders go.
 
 # %%
 shutil.rmtree(place.parent)
-
-# %% [markdown]
-# ```{solution-end}
-# ```
