@@ -12,6 +12,7 @@ import argparse
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -100,6 +101,7 @@ def main() -> int:
     parser.add_argument("course", nargs="?", type=Path, default=COURSE)
     arguments = parser.parse_args()
     tools.quieten()
+    warnings.filterwarnings("ignore", module=r"nbgrader\.")
     if arguments.command == "generate":
         found = generate(arguments.course)
     else:

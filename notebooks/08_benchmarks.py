@@ -662,7 +662,7 @@ print("full model above its R2:", whole.low > 0)
 # | DukeMTMC-reID | a loader | the data set was withdrawn |
 # | CUHK03 | loader, two protocols | the pictures are not at hand |
 # | R1 from ImageNet | profile `full` | its weights must be downloaded |
-# | 128 by 64, ResNet-50, $K = 12$ | profile `full` | days of a GPU |
+# | 128 by 64, ResNet-50, $K = 12$ | profile `full` | needs a GPU |
 #
 # ## Where each table and figure went
 #

@@ -1,4 +1,4 @@
-"""The command line: demo, doctor, poses, train, generate, evaluate, extract, search.
+"""The command line: from `demo` and `doctor` to `search` and `export`.
 
 Every command calls the functions that the chapters call. The flags of ``train``
 come from the configuration of the stage, with the profile's values as defaults.
@@ -274,11 +274,18 @@ Training = (
     | Annotated[TrainFusion, tyro.conf.subcommand("fusion")]
     | Annotated[TrainFull, tyro.conf.subcommand("full")]
 )
+
+
+def train(stage: tyro.conf.OmitSubcommandPrefixes[Training]) -> Any:
+    """Train one part, or the whole model."""
+    return stage
+
+
 COMMANDS: dict[str, Any] = {
     "demo": Demo,
     "doctor": Doctor,
     "poses": Poses,
-    "train": Training,
+    "train": train,
     "generate": Generate,
     "evaluate": Evaluate,
     "extract": Extract,

@@ -202,7 +202,8 @@ torch.manual_seed(0)
 who = torch.arange(5).repeat(8)
 toy = torch.randn(5, 6, 1, 1)[who] + 0.1 * torch.randn(40, 6, 4, 2)
 head = fit(Head(Attention(6), 6, 5), toy, who, steps=120, batch=20)
-assert (head.classify(head(toy)).argmax(dim=1) == who).all()
+right = head.classify(head(toy)).argmax(dim=1) == who
+assert right.all(), "the head should know its own training pictures"
 ### BEGIN HIDDEN TESTS
 assert not head.training, "return the head in evaluation mode"
 torch.testing.assert_close(head(toy[:3]), head(toy)[:3])
@@ -213,6 +214,16 @@ after = fit(before, toy, who, steps=5, batch=20)
 now = after.state_dict()
 moved = {k for k, v in now.items() if not torch.equal(v, start[k])}
 assert {"pool.score.weight", "neck.weight", "classify.weight"} <= moved
+same = Head(Attention(6), 6, 5)
+same.load_state_dict(start)
+draws = torch.Generator().manual_seed(0)
+adamw = torch.optim.AdamW(same.parameters(), lr=3e-3)
+for _ in range(5):
+    rows = torch.randint(40, (20,), generator=draws)
+    adamw.zero_grad()
+    F.cross_entropy(same.classify(same(toy[rows])), who[rows]).backward()
+    adamw.step()
+torch.testing.assert_close(after(toy), same.eval()(toy))
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -248,6 +259,7 @@ for name, (pool, width) in pools.items():
 # Three intervals that overlap say little: the queries are the same. Write the
 # table that does say something: for every system but `base`, the *paired*
 # difference of mAP to `base`, as an `Interval(value, low, high)`.
+# `paired_bootstrap(a, b)` returns `difference`, `low` and `high` of a - b.
 
 # %% nbgrader={"grade": false, "grade_id": "lab2-gains", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def gains(results, base):
@@ -265,7 +277,8 @@ def gains(results, base):
 # %% nbgrader={"grade": true, "grade_id": "lab2-gains-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 table = gains(results, "global")
 assert set(table) == {"stripes", "attention"}
-assert all(isinstance(gain, Interval) for gain in table.values())
+intervals = [isinstance(gain, Interval) for gain in table.values()]
+assert all(intervals), "an Interval each"
 ### BEGIN HIDDEN TESTS
 for name, gain in table.items():
     wanted = results[name].mAP - results["global"].mAP
