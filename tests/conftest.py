@@ -35,6 +35,9 @@ TINY: Profile = replace(
     poser=replace(SMOKE.poser, steps=2, batch=8, width=8, validations=1, held_out=0.3),
     poses=2,
     ablation_ids=4,
+    ablation_fusion=replace(
+        SMOKE.ablation_fusion, steps=3, batch=8, validations=1, held_out=0.3
+    ),
 )
 
 

@@ -58,7 +58,7 @@ def test_data_counts_unknown_cameras_as_one(chapter):
     found = chapter("01_data")
     assert found["by_camera"].columns.tolist() == [0]
     assert found["seen_by"].index.tolist() == [1]
-    assert found["facing"].index.tolist() == [0, "all"]
+    assert found["facing"].index.tolist() == [0, "all", "Market-1501"]
     # One query for each held-out person, not one for each picture.
     held, chosen = found["held"], found["chosen"]
     assert held["pid"][chosen].is_unique
