@@ -2,7 +2,8 @@
 
     python -m book.records check             every file of book/results, by its schema
     python -m book.records stamp FILE ...    bring files of schema 1 to schema 2
-    python -m book.records cards             a model card and a data card for each run
+    python -m book.records cards             a model card and a data card for each run,
+                                             and the table on README and first page
 
 A stamp changes no number: it adds the day of the commit that recorded the file where a
 manifest does not say it, the schema, and the digest.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from book.glance import first_pages
 from reidlib.errors import ReIDDataError, ReIDError
 from reidlib.records import (
     SCHEMA,
@@ -99,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
             CARDS.mkdir(exist_ok=True)
             for old in set(CARDS.glob("*.md")) - pages.keys():
                 old.unlink()
-            for path, text in pages.items():
+            for path, text in (pages | first_pages(read_records(RESULTS))).items():
                 path.write_text(text, encoding="utf-8")
                 print(path.name)
     except ReIDError as error:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from book import records
+from book import glance, records
 from reidlib.errors import ReIDDataError
-from reidlib.records import read_record, write_record
+from reidlib.records import read_record, read_records, write_record
 from tests.test_records import MANIFEST
 
 OLD = {k: v for k, v in MANIFEST.items() if k != "date"}
@@ -73,6 +73,39 @@ def test_the_cards_of_the_book_are_those_that_its_records_make():
     assert {p.name for p in pages} == {p.name for p in records.CARDS.glob("*.md")}
     for path, text in pages.items():
         assert path.read_text("utf-8") == text, "run python -m book.records cards"
+
+
+def test_the_first_pages_hold_the_table_that_the_records_make():
+    for page, text in glance.first_pages(read_records(records.RESULTS)).items():
+        assert page.read_text("utf-8") == text, "run python -m book.records cards"
+
+
+def test_the_table_averages_over_trials_and_marks_what_is_missing():
+    def row(system: str, trial: int, value: float) -> dict:
+        over = {"mAP": value - 0.5, "interval": {"mAP": [0.0, 0.1]}}
+        limits = {"mAP": [value - 0.1, value + 0.1]}
+        return {
+            "system": system,
+            "group": "as retrieved",
+            "seed": 0,
+            "trial": trial,
+            "mAP": value,
+            "interval": limits,
+            "over R2": over,
+        }
+
+    rows = [row("R2", 0, 0.5), row("full model", 0, 0.6), row("full model", 1, 0.8)]
+    broken = {"system": "R1", "group": "as retrieved", "seed": 0, "stopped": "why"}
+    entry = {"manifest": {"seed": 0}, "rows": [*rows, broken]}
+    line = glance.glance({"cuhk01-systems": entry}).splitlines()[2]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:4] == ["–", "0.50 [0.40, 0.60]", "–"]
+    assert cells[4] == "0.70 ± 0.14 (+0.20 ± 0.14)"
+
+
+def test_a_page_without_its_marks_is_refused():
+    with pytest.raises(ReIDDataError, match="lacks one of the marks"):
+        glance.placed("a page", "a table")
 
 
 def test_a_card_states_every_number_with_its_limits_and_its_part(tmp_path: Path):
