@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partialmethod
 from typing import Any, TypeVar
 
 import torch
+from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError
 
@@ -55,10 +57,16 @@ def spread(
     with ProcessPoolExecutor(
         min(workers, len(parts)),
         multiprocessing.get_context("fork"),
-        initializer=_work.append,
+        initializer=_begin,
         initargs=(work,),
     ) as pool:
         yield from pool.map(_do, parts)
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """Make a worker ready: it draws no bars, which a notebook could not show."""
+    tqdm.__init__ = partialmethod(tqdm.__init__, disable=True)
+    _work.append(work)
 
 
 def _do(part: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from reidlib import robustness
 from reidlib.errors import ReIDConfigError, ReIDDataError
@@ -24,6 +26,7 @@ from reidlib.robustness import (
     read_table,
     scene,
 )
+from reidlib.robustness.spread import spread
 from reidlib.runs import Run
 
 NAMES = ["turned", "rotation"]
@@ -191,6 +194,14 @@ def test_two_processes_find_what_one_finds(
     assert both.table().equals(found.table())
     names = {p.name for p in tmp_path.iterdir()}
     assert names == {p.name for p in shelf.iterdir()}
+
+
+def test_the_processes_draw_no_bars_that_a_notebook_could_not_show() -> None:
+    def silent(_: int) -> bool:
+        return isinstance(vars(tqdm).get("__init__"), partialmethod)
+
+    assert list(spread(silent, [0, 1, 2], 2)) == [True] * 3
+    assert not silent(0)
 
 
 def test_what_goes_wrong_in_a_process_is_said(tiny_run: Run, tmp_path: Path) -> None:
