@@ -34,6 +34,9 @@ scale: pictures of 64 by 32 pixels, small networks, one training each. The full 
 what this book found instead of the paper's chain. Hold-out means people of the training
 half: the benchmark's own test was not run.*
 """
+BROKEN = """\
+*Trainings of pt-GAN that its alarm stopped, and that are left out: {}.*
+"""
 
 
 def cell(rows: list[Record], system: str) -> str:
@@ -56,7 +59,7 @@ def cell(rows: list[Record], system: str) -> str:
 
 def glance(records: Mapping[str, Record]) -> str:
     """The table, from the records of whole systems."""
-    lines = []
+    lines, broken = [], 0
     for data, name in NAMES.items():
         entry = records.get(f"{data}-systems")
         if entry is None:
@@ -68,7 +71,9 @@ def glance(records: Mapping[str, Record]) -> str:
             and row.get("seed") == entry["manifest"]["seed"]
         ]
         lines.append([name, *(cell(rows, system) for system in SYSTEMS)])
-    return table(["data", *SYSTEMS.values()], lines) + "\n" + NOTE
+        broken += sum("stopped" in row for row in entry["rows"])
+    note = NOTE + BROKEN.format(broken) if broken else NOTE
+    return table(["data", *SYSTEMS.values()], lines) + "\n" + note
 
 
 def placed(page: str, text: str) -> str:

@@ -705,9 +705,10 @@ pd.DataFrame(
 ).fillna("–")
 
 # %% [markdown]
-# On photographs the lead is much smaller, and where the picture gets dark it
-# turns into a loss. There the generator learned from photographs that are all
-# well lit, and a change of light comes through to every drawing.
+# On photographs the lead is much smaller. It is largest where detail is lost
+# (resolution, blur), and where the light changes it can turn into a loss. A
+# likely reason: the photographs that it learned from are evenly lit, so this
+# generator never had to undo bad light, and every drawing passes it on.
 
 # %% [markdown]
 # ## The claims, and what came back
@@ -784,9 +785,9 @@ print(len(kept_rows), "factors recorded")
 #   is a weak test.
 # - The method reads no keypoints of a query. Faulty asked poses are the same
 #   fault on both sides.
-# - The full model leads R2 under nearly every fault, on photographs under most
-#   but for darkness. It is invariant to none, and the paper's own chain was not
-#   tested here.
+# - The full model leads R2 under nearly every fault, on photographs by less
+#   and not in bad light. It is invariant to none, and the paper's own chain
+#   was not tested here.
 #
 # ## Check yourself
 #

@@ -196,6 +196,8 @@ def summary(found: Mapping[str, Record]) -> pd.DataFrame:
 def _percent(row: dict[str, Any], mark: str) -> str:
     if mark in row.get("spread", {}):
         spread = row["spread"][mark]
+        if row["trials"] == 1:  # what broke in all others
+            return f"{100 * spread['mean']:.1f} (one trial)"
         return f"{100 * spread['mean']:.1f} ± {100 * spread['std']:.1f}"
     if mark not in row:
         return "–"

@@ -237,16 +237,20 @@ def test_systems_of_all_records_stand_side_by_side_in_per_cent():
     tried = {"system": "R2", "group": "re-ranked", "trial": 0} | row
     spread = {"mAP": {"mean": 0.5, "std": 0.012}}
     every = {"system": "R2", "group": "re-ranked", "trial": "all", "spread": spread}
+    every |= {"trials": 2}
+    lone = {"mAP": {"mean": 0.4, "std": float("nan")}}
+    alone = every | {"system": "full model", "trials": 1, "spread": lone}
     broken = {"system": "full", "seed": 0, "stopped": "the loss is NaN"}
     table = summary(
         {
             "synthetic/smoke": {"01_data": part, "08_benchmarks": part},
-            "cuhk01-systems": {"manifest": many, "rows": [tried, every, broken]},
+            "cuhk01-systems": {"manifest": many, "rows": [tried, every, alone, broken]},
             "world-poses": {"manifest": MANIFEST, "joints": {}},
         }
     )
-    assert table["record"].tolist() == ["synthetic/smoke", "cuhk01-systems"]
-    assert table["system"].tolist() == ["R2", "R2, re-ranked"]
-    assert table["mAP"].tolist() == ["50.0 [40.0, 60.0]", "50.0 ± 1.2"]
-    assert table["rank1"].tolist() == ["62.0 [50.0, 70.0]", "–"]
-    assert table["rank5"].tolist() == ["–", "–"]
+    assert table["record"].tolist() == ["synthetic/smoke", *["cuhk01-systems"] * 2]
+    assert table["system"].tolist() == ["R2", "R2, re-ranked", "full model, re-ranked"]
+    marks = ["50.0 [40.0, 60.0]", "50.0 ± 1.2", "40.0 (one trial)"]
+    assert table["mAP"].tolist() == marks
+    assert table["rank1"].tolist() == ["62.0 [50.0, 70.0]", "–", "–"]
+    assert table["rank5"].tolist() == ["–", "–", "–"]
