@@ -1,7 +1,7 @@
 """A training set enlarged with generated poses: the paper's third contribution.
 
 `drawings` makes the pictures in memory, for experiments; `enlarge` writes them beside
-the real ones in Market's layout (SPEC.md 3.1). A drawing is named
+the real ones in Market's layout (Zheng et al., ICCV 2015). A drawing is named
 
     0002_c1s103_000451_00.jpg
 

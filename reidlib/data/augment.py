@@ -171,7 +171,7 @@ def erase(images: Tensor, boxes: Tensor) -> Tensor:
 
 
 def _moved(images: Tensor, draws: Draws) -> Tensor:
-    """Shift by up to 10 pixels at a height of 256 (SPEC 4.6), mirror half of all."""
+    """Shift by up to 10 pixels at a height of 256 (paper IV-C), mirror half of all."""
     pad = max(1, round(10 * images.shape[2] / 256))
     top, left, mirror = draws.uniform(3).unbind(1)
     top, left = (top * (2 * pad + 1)).long(), (left * (2 * pad + 1)).long()
@@ -251,7 +251,7 @@ def _encoder(images: Tensor, draws: Draws, strong: bool, erasing: float) -> Tens
 
 
 def encoder_augmentation(strong: bool = False, erasing: float = 0.0) -> Augment:
-    """Augmentation for training an encoder: shift and mirror (SPEC 6).
+    """Augmentation for training an encoder: shift and mirror (the authors' code).
 
     Args:
         strong: jitter the colours of 80 %, blur 30 % and erase a box in 50 %, too.
@@ -275,7 +275,7 @@ def _source(images: Tensor, draws: Draws) -> Tensor:
 
 
 def source_augmentation() -> Augment:
-    """What befalls a source image of the pt-GAN, for it to undo (SPEC 4.6).
+    """What befalls a source image of the pt-GAN, for it to undo (paper IV-C).
 
     Colour jitter, rotation, perspective, shift, mirror and erasing. The source may be
     mirrored freely, since only the target's pose is given to the generator. Erasing

@@ -68,11 +68,11 @@ class ImageBatches(TensorBatches):
 
 
 class PairBatches(TensorBatches):
-    """Pairs of images of one person: a source, and a target in another pose (SPEC 4.6).
+    """Pairs of images of one person: a source, and a target in another pose (III-C).
 
     Item i is the i-th image that has a partner, so whole passes draw sources uniformly
     over images. The partner is drawn anew each time, uniformly over the person's other
-    images with a whole torso (SPEC 2.2). Only the source is augmented. The target is
+    images with a whole torso. Only the source is augmented. The target is
     mirrored, together with its pose, half the time.
 
     Args:

@@ -1,4 +1,4 @@
-"""CUHK01: one folder, two cameras, and splits that are drawn (SPEC 3.4).
+"""CUHK01: one folder, two cameras, and splits that are drawn (Li et al., ACCV 2012).
 
 The paper does not say which split it takes. Ten splits of each kind are drawn here with
 the generator of `reidlib.data.splits`: split k tests on `draw(pids, count, k)`, so that

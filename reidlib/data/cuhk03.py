@@ -1,4 +1,4 @@
-"""CUHK03: its two sets of boxes, its twenty splits and the 767/700 split (SPEC 3.3).
+"""CUHK03: its two sets of boxes, its twenty splits and the 767/700 split.
 
 What may lie under root:
 

@@ -1,7 +1,7 @@
 """What a folder is: which data set, one level off, zipped, or re-arranged by a tool.
 
 Only names are looked at, and the first line of CSV files; no loader is imported.
-Layouts and file names: SPEC 3.1 to 3.4. The tools are torchreid
+Layouts and file names: the data sets' papers. The tools are torchreid
 (KaiyangZhou/deep-person-reid), open-reid (Cysu/open-reid) and layumi's
 Person_reID_baseline_pytorch, each as its own preparation script leaves a data set.
 """

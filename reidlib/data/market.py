@@ -1,6 +1,6 @@
 """The layout of Market-1501, which DukeMTMC-reID and the synthetic world share.
 
-Folders and counts: SPEC 3.1 and 3.2.
+Folders and counts: Zheng et al., ICCV 2015, and Ristani et al., ECCV 2016.
 """
 
 import logging

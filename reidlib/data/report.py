@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Images and identities as published; Market's queries are one set (SPEC 3.1 to 3.4).
+# Images and identities as published; Market's queries are one set.
 # Identities leave junk (−1) and distractors (0) out. "all" is every image once.
 PUBLISHED = {
     "market1501": {

@@ -83,7 +83,7 @@ class ReIDDataset:
         """Rows of `multi_query` that share identity and camera with a query.
 
         Their features, under protocol "market1501-mq", are Market's multi-query
-        evaluation (SPEC 3.1).
+        evaluation (Zheng et al., ICCV 2015).
         """
         columns = ["pid", "camid"]
         asked = self.query[columns].drop_duplicates()

@@ -16,7 +16,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Encoder(nn.Module):
-    """A torchvision ResNet cut after global average pooling (SPEC.md 6).
+    """A torchvision ResNet cut after global average pooling (the authors' code).
 
     The same class is R1 (a general encoder) and R2 (fine-tuned on identities);
     what it was trained on is what tells them apart.
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         last_stride: stride of the last stage; 1 keeps a finer map.
         input_size: (height, width) that pictures are resized to first, or None.
         outputs: width of the training head, identities C or attributes A; 0: none.
-        bottleneck: hidden width of the head (512 in SPEC.md 6); 0: a plain
+        bottleneck: hidden width of the head (512 in the authors' code); 0: a plain
             linear head.
         neck: a batch norm without shift between pooling and head, the BNNeck of Luo
             et al. (CVPR workshops 2019). A triplet loss takes the features before it,
@@ -165,7 +165,7 @@ def _neck(features: int) -> nn.Module:
 def _head(
     features: int, outputs: int, hidden: int, dropout: float, neck: bool
 ) -> nn.Module:
-    """Linear, BN, dropout, linear (SPEC.md 6, ClassBlock), or one linear layer."""
+    """Linear, BN, dropout, linear (the authors' ClassBlock), or one linear layer."""
     if outputs == 0:
         return nn.Identity()
     if neck:

@@ -11,7 +11,7 @@ from reidlib.models.layers import kaiming
 
 
 class FusionNet(nn.Module):
-    """Table I of the paper (SPEC.md 7).
+    """Table I of the paper (III-E).
 
     Args:
         features: D, 2048 for ResNet-50.

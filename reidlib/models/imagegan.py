@@ -24,7 +24,7 @@ class ImageGenerator(nn.Module):
     """G(I, S(p)): the source and the picture S of the pose, six channels in all.
 
     conv1-conv3, residual blocks and deconvolutions are those of `Generator`
-    (SPEC.md 4.2); there is no stage that grows a map from a vector, and R1 is not
+    (the authors' code); there is no stage that grows a map from a vector, and R1 is not
     asked. Source and target are laid over each other unaligned: the residual blocks
     have to carry the clothes to where the pose wants them.
 
@@ -35,7 +35,7 @@ class ImageGenerator(nn.Module):
         norm: as in `Generator`.
 
     Every convolution but the last has a bias, InstanceNorm has no parameters: at the
-    defaults 11,387,584 in all (SPEC.md 15).
+    defaults 11,387,584 in all (counted by hand).
     """
 
     kind = "image"

@@ -1,4 +1,4 @@
-"""Layers that the generators and the discriminator share (SPEC.md 4.2, 4.3)."""
+"""Layers that the generators and the discriminator share (the authors' code)."""
 
 from collections.abc import Callable
 from math import gcd
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
 
-SLOPE_G = 0.1  # LeakyReLU slope in the generator, SPEC.md 4.1
+SLOPE_G = 0.1  # LeakyReLU slope in the generator of the authors' code
 Norm = Literal["instance", "batch", "group"]
 
 
@@ -27,7 +27,7 @@ NORMS: dict[str, Callable[[int], nn.Module]] = {
 
 
 class ResBlock(nn.Module):
-    """Conv-norm-LReLU-Conv-norm plus the input, then LReLU (SPEC.md 4.2)."""
+    """Conv-norm-LReLU-Conv-norm plus the input, then LReLU (the authors' code)."""
 
     def __init__(self, channels: int, norm: Norm = "instance") -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def norm_act(channels: int, norm: Norm) -> tuple[nn.Module, nn.Module]:
 
 
 def down_stack(inputs: int, ngf: int, norm: Norm) -> nn.Sequential:
-    """conv1-conv3 of SPEC.md 4.2: (B, inputs, H, W) → (B, 4 ngf, H/4, W/4)."""
+    """conv1-conv3 of the authors' code: (B, inputs, H, W) → (B, 4 ngf, H/4, W/4)."""
     return nn.Sequential(
         nn.ReflectionPad2d(3),
         nn.Conv2d(inputs, ngf, 7),
@@ -62,7 +62,7 @@ def down_stack(inputs: int, ngf: int, norm: Norm) -> nn.Sequential:
 
 
 def up_stack(ngf: int, norm: Norm) -> nn.Sequential:
-    """deconv3-deconv1 of SPEC.md 4.2: (B, 4 ngf, H/4, W/4) → (B, 3, H, W)."""
+    """deconv3-deconv1 of the authors' code: (B, 4 ngf, H/4, W/4) → (B, 3, H, W)."""
     paint = nn.Conv2d(ngf, 3, 7, bias=False)
     return nn.Sequential(
         nn.ConvTranspose2d(4 * ngf, 2 * ngf, 3, 2, 1, 1),

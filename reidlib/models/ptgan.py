@@ -22,13 +22,13 @@ from reidlib.models.layers import (
     up_stack,
 )
 
-SLOPE_D = 0.2  # LeakyReLU slope in the discriminator, SPEC.md 4.1
+SLOPE_D = 0.2  # LeakyReLU slope in the discriminator of the authors' code
 SPREAD = 16.0  # a joint strays about 1/16 of the picture's height from its mean
 PREPARE_WIDTHS = (8, 6, 4, 2, 1, 1)  # of the first stage, in units of ngf
 
 
 class Generator(nn.Module):
-    """G(F_R1(I), p): a picture from a feature vector and a pose (SPEC.md 4.2).
+    """G(F_R1(I), p): a picture from a feature vector and a pose (the authors' code).
 
     Args:
         features: width D of the source's features, 2048 for ResNet-50.
@@ -158,7 +158,7 @@ def _prepare(
 
 
 class Discriminator(nn.Module):
-    """Real or drawn, and whose picture it is (SPEC.md 4.3, AC-GAN head).
+    """Real or drawn, and whose picture it is (the authors' code, AC-GAN head).
 
     Args:
         identities: C, the training identities of the class branch.

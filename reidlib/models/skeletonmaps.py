@@ -24,7 +24,7 @@ def joints_of(poses: Tensor) -> tuple[Tensor, Tensor]:
     """Read pose vectors.
 
     Args:
-        poses: (B, 50) x0, y0, x1, y1, … in [0, 1], (0, 0) = missing (SPEC.md 2).
+        poses: (B, 50) x0, y0, x1, y1, … in [0, 1], (0, 0) = missing.
 
     Returns:
         (B, 25, 2) points and (B, 25) bool, whether the joint is there.

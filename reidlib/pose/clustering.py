@@ -41,7 +41,7 @@ class _Mixture:
 
 
 class PoseClusterer(BaseEstimator):
-    """The K poses that stand for all poses of a training set (paper III-D, SPEC 5).
+    """The K poses that stand for all poses of a training set (paper III-D).
 
     Images without a whole torso are left out. Missing joints are filled in with the
     joint's mean, and come out missing again where a cluster seldom sees them.

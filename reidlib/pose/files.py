@@ -53,7 +53,7 @@ def _prominence(pose: Floats) -> float:
 
 
 def read_openpose(path: str | Path) -> Floats:
-    """The most prominent person of an OpenPose JSON file (SPEC 2, 2.1).
+    """The most prominent person of an OpenPose JSON file (BODY_25).
 
     Prominence is mean confidence × box area; the earlier person wins a tie.
 
@@ -104,7 +104,7 @@ def write_openpose(path: str | Path, pose: Floats) -> None:
 
 
 def read_annotation_csv(path: str | Path) -> dict[str, Floats]:
-    """The poses of a Market-1501 annotation file, by image name (SPEC 2.2).
+    """The poses of a Market-1501 annotation file, by image name.
 
     Each row is `name: [18 y]: [18 x]`, y before x, −1 where missing, COCO-18 order
     with the right eye and ear first. Visible joints get confidence 1.

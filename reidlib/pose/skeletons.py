@@ -63,7 +63,7 @@ def _skeleton(name: str, joints: str, limbs: str) -> Skeleton:
     )
 
 
-# Orders and limbs: SPEC 2.1 (BODY_25), SPEC 2.2 (COCO-18), COCO's keypoint task.
+# Orders and limbs: OpenPose's BODY_25 and COCO-18, COCO's keypoint task.
 SKELETONS: dict[str, Skeleton] = {
     "body25": _skeleton(
         "body25",
@@ -94,7 +94,7 @@ SKELETONS: dict[str, Skeleton] = {
         "0-1 1-2 2-3 3-4 1-5 5-6 6-7 1-8 8-9 9-10 1-11 11-12 12-13",
     ),
 }
-TORSO = (9, 12, 2, 5)  # RHip, LHip, RShoulder, LShoulder in BODY_25, SPEC 2.2
+TORSO = (9, 12, 2, 5)  # RHip, LHip, RShoulder, LShoulder in BODY_25
 _MIDDLES = {"Neck": ("RShoulder", "LShoulder"), "MidHip": ("RHip", "LHip")}
 
 
@@ -125,7 +125,7 @@ def empty_pose(count: int | None = None) -> Floats:
 
 
 def convert(pose: ArrayLike, source: str, target: str) -> Floats:
-    """Carry poses from one skeleton to another, joint by name (SPEC 2.2).
+    """Carry poses from one skeleton to another, joint by name.
 
     Neck and MidHip become the middle of their two sides, with the lower of the two
     confidences, when the source has no such joint. What else it lacks is missing.
@@ -181,7 +181,7 @@ def flip(pose: ArrayLike, width: float, skeleton: str = "body25") -> Floats:
 
 
 def normalise(pose: ArrayLike, size: tuple[int, int]) -> Floats:
-    """Turn pixels into image units: x / width, y / height (SPEC 2).
+    """Turn pixels into image units: x / width, y / height.
 
     Args:
         pose: (…, 25, 3) in pixels, or (…, 25, 2) with NaN where missing.
@@ -200,7 +200,7 @@ def normalise(pose: ArrayLike, size: tuple[int, int]) -> Floats:
 
 
 def pose_vector(points: ArrayLike) -> Floats:
-    """The generator's pose input: x0, y0, x1, y1, …, 0 where missing (SPEC 2).
+    """The generator's pose input: x0, y0, x1, y1, …, 0 where missing.
 
     Args:
         points: (…, 25, 2) in image units, NaN where missing.
@@ -213,7 +213,7 @@ def pose_vector(points: ArrayLike) -> Floats:
 
 
 def torso_valid(poses: ArrayLike) -> NDArray[np.bool_]:
-    """Whether both hips and both shoulders are visible (SPEC 2.2, the pair rule).
+    """Whether both hips and both shoulders are visible : the torso rule.
 
     Args:
         poses: (…, 25, 2 or 3), NaN where missing.

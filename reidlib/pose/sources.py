@@ -1,8 +1,8 @@
 """One way in to every source of keypoints: OpenPose's files, tables and arrays.
 
 Arrays hold BODY_25 in pixels: (N, 50) vectors x0, y0, x1, y1, …, or (N, 25, 2), or
-(N, 25, 3) with a confidence in [0, 1]. A missing joint is 0, 0 as in the authors' files
-(SPEC 2), −1, −1 or NaN, or one whose confidence is not above 0. The images' names lie
+(N, 25, 3) with a confidence in [0, 1]. A missing joint is 0, 0 (as in the authors'
+files), −1, −1 or NaN, or one whose confidence is not above 0. The images' names lie
 beside them, one a line in `<array>.txt`, or as `names` inside an `.npz`; an array of
 one image, (50,), (25, 2) or (25, 3), is named like its image.
 """

@@ -38,7 +38,7 @@ def joint_statistics(points: ArrayLike) -> pd.DataFrame:
 def views(points: ArrayLike) -> np.ndarray:
     """Whether each pose shows the front, the back or a side, by its shoulders.
 
-    The right shoulder well to the left of the left one is the front (SPEC.md 2.2).
+    The right shoulder well to the left of the left one is the front.
 
     Args:
         points: (N, 25, 2) shares of width and height, missing NaN.

@@ -13,7 +13,7 @@ from reidlib.retrieval import Interval, RetrievalResult, evaluate
 
 
 def reid_fid(real: Tensor, drawn: Tensor) -> float:
-    """Fréchet distance of two sets of features, seen as Gaussians (SPEC.md 9).
+    """Fréchet distance of two sets of features, seen as Gaussians.
 
     The square of the distance of the means, plus the trace of S + S' - 2 (S S')^(1/2)
     of the covariances. With R2's features it is our ReID-FID; its values do not

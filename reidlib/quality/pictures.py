@@ -1,4 +1,4 @@
-"""How near pictures are to the truth: one number per picture (SPEC.md 9).
+"""How near pictures are to the truth: one number per picture.
 
 Pictures are (P, 3, H, W) in [-1, 1], masks (P, H, W), all on one device. A picture
 whose mask is empty has no number: NaN.
@@ -15,7 +15,7 @@ from reidlib.errors import ReIDConfigError
 from reidlib.pose import SKELETONS
 
 CHUNK = 256  # pictures at once; SSIM holds five filtered copies of each
-RADIUS = 4 / 128  # half width of a limb, in picture heights (SPEC.md 9)
+RADIUS = 4 / 128  # half width of a limb, in picture heights
 HALVES = ("upper", "lower")
 COLOURS = tuple(f"{h} {kind}" for h in HALVES for kind in ("brightness", "chroma"))
 # BODY_25's limbs, and the sides of the torso, which would else have holes
@@ -82,7 +82,7 @@ def edges(made: Tensor, mask: Tensor) -> Tensor:
 
 
 def pose_mask(points: NDArray[np.floating], size: tuple[int, int]) -> Tensor:
-    """Roughly where a person is, from joints alone, after PATN (SPEC.md 9).
+    """Roughly where a person is, from joints alone, after PATN.
 
     Limbs are bars of half width 4 pixels at a height of 128, joints discs of that
     radius; then the gaps are closed (dilation and erosion) by a square of 5 pixels.

@@ -53,7 +53,7 @@ def evaluate(
     precision: str = "float32",
     **options: Unpack[Options],
 ) -> RetrievalResult:
-    """CMC, mAP and mINP of features (SPEC.md 3.1).
+    """CMC, mAP and mINP of features.
 
     A protocol is a set of conventions (`PROTOCOLS`); each may be given by itself,
     see `Conventions` for what they say: ap, orphans, same_camera, junk_pids, cmc,
@@ -140,7 +140,7 @@ def evaluate_distances(
 def average_precision(ranks: NDArray[np.int64], ap: str = "step") -> float:
     """Average precision of one query from the 0-based ranks of all its matches.
 
-    Ranks ascend, (R,) with R >= 1. Both definitions: SPEC.md 3.1.
+    Ranks ascend, (R,) with R >= 1.
 
     >>> round(average_precision(np.array([0, 2, 3])), 6)
     0.805556

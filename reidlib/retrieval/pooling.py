@@ -40,7 +40,7 @@ def pool_queries(
     *,
     normalize: bool = True,
 ) -> PooledQueries:
-    """Pool query features of one identity in one camera (SPEC.md 3.1, multi-query).
+    """Pool query features of one identity in one camera (multi-query).
 
     Market-1501: the features of `gt_bbox`, or of those of its images whose identity
     and camera have a query, give one pooled query each. Pooling twice is pooling once.

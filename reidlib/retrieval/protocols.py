@@ -26,7 +26,7 @@ open-reid prints three CMCs and returns all-shots; its other two are "market1501
 "cuhk03-classic". torchreid's rule for CUHK03 is the latter with same_camera="drop".
 Both draw ten times where we take the exact expectation (`repeats=10` draws as well).
 
-Sources: the tools' evaluation files; SPEC.md 3.1 (Market-1501, both APs, multi-query),
+Sources: the tools' evaluation files; Zheng et al. (Market-1501, both APs, multi-query),
 3.3 (CUHK03 and the flags of open-reid), 3.4 (CUHK01). Pid -1 is junk everywhere:
 torchreid and open-reid leave these images out when they read the files, the others when
 they rank. The three tools sort by score and leave ties to file order; no protocol can

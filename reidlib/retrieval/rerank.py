@@ -24,7 +24,7 @@ class Settings(TypedDict):
     lambda_value: float
 
 
-# SPEC.md 8: the published setting, and the one in use for a gallery with one or two
+# The published setting, and the one in use for a gallery with one or two
 # images of each identity (CUHK03 classic, CUHK01).
 PRESETS: Mapping[str, Settings] = MappingProxyType(
     {
@@ -64,7 +64,7 @@ def k_reciprocal_distance(
     k2: int = 6,
     lambda_value: float = 0.3,
 ) -> NDArray[np.float32]:
-    """Re-ranked distances of Zhong et al. (CVPR 2017), steps 1-8 of SPEC.md 8.
+    """Re-ranked distances of Zhong et al. (CVPR 2017), steps 1-8 of its section 3.
 
     Remove junk images (pid -1) from the gallery first: they would take part in the
     neighbourhoods. Ties among neighbours: the image itself, then the lower index.

@@ -54,7 +54,7 @@ class RetrievalResult:
 
     @property
     def mAP_single(self) -> float:  # noqa: N802
-        """MAP over single-gallery-shot lists; NaN under another CMC (SPEC.md 3.3)."""
+        """MAP over single-gallery-shot lists; NaN under another CMC."""
         if self.single_average_precision is None:
             return float("nan")
         return float(np.nanmean(self.single_average_precision))

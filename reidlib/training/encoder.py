@@ -28,7 +28,7 @@ LOOKED = 1024  # pictures that R1's validation holds on the device at a time
 
 # What R2's recipes differ in; everything else is the profile's.
 RECIPES: dict[str, dict[str, Any]] = {
-    "paper": {  # the authors' code, SPEC.md 6
+    "paper": {  # the authors' code
         "optimizer": "sgd",
         "lr": 0.05,
         "trunk": 0.1,
@@ -75,7 +75,7 @@ class EncoderConfig(LoopConfig):
             is the share of the run in which a cosine's learning rate rises.
         held_out: share of the training identities kept for validation.
         label_smoothing: share of the target that is spread over all identities.
-        augmentation: "shift" moves and mirrors (SPEC.md 6); "strong" also jitters
+        augmentation: "shift" moves and mirrors (the authors); "strong" also jitters
             colours and erases boxes, for features that must hold in another world.
         erasing: chance that a box of a picture is erased.
         each: pictures of each identity in a batch of ``batch / each`` identities;
@@ -144,7 +144,7 @@ def train_identities(
     seed: int = 0,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[Encoder, pd.DataFrame]:
-    """R2: classify the training identities (SPEC.md 6).
+    """R2: classify the training identities (the authors' code).
 
     Args:
         images: (N, 3, H, W) uint8, the training pictures.

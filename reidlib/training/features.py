@@ -101,7 +101,7 @@ def extract(
         images: (N, 3, H, W) uint8.
         batch: pictures at a time, an extractor's drawings counted too. None: 256,
             or on a CPU 64, whose maps stay nearer its caches.
-        flip: add the features of the mirrored pictures (SPEC.md 6).
+        flip: add the features of the mirrored pictures (the authors' code).
         precision: "bf16" where the device has the instructions: several times
             faster, and features whose cosine to float32's is above 0.999.
         compiled: by ``torch.compile``, which takes up to a minute first.

@@ -20,7 +20,7 @@ from reidlib.training.losses import step_down
 
 @dataclass(frozen=True)
 class FusionConfig(LoopConfig):
-    """How FusionNet is built and trained; defaults are the paper's (SPEC.md 7).
+    """How FusionNet is built and trained; defaults are the paper's (paper III-E).
 
     Attributes:
         hidden: width of fc_1; None: 4 D.

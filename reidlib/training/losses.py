@@ -15,12 +15,12 @@ Adversarial = Literal["nonsat", "lsgan"]
 Reconstruction = Literal["l2_mse", "l1", "l2_norm"]
 
 # D's target for real pictures is drawn from here. With BCE a target above 1 would
-# make the loss unbounded below, so only LSGAN keeps the code's 1.1 (SPEC.md 4.5).
+# make the loss unbounded below, so only LSGAN keeps the code's 1.1.
 SMOOTH_REAL = {"nonsat": (0.8, 1.0), "lsgan": (0.8, 1.1)}
 
 
 def smooth_targets(logits: Tensor, mode: Adversarial, draws: Draws) -> Tensor:
-    """D's targets for real pictures, uniform noise per map element (SPEC.md 4.5)."""
+    """D's targets for real pictures, noise per map element (the authors' code)."""
     low, high = SMOOTH_REAL[mode]
     return draws.uniform(*logits.shape[1:], low=low, high=high)
 
@@ -77,12 +77,12 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def constant_then_linear(progress: float) -> float:
-    """Learning-rate factor: 1 in the first half, then linearly to 0 (SPEC.md 4.6)."""
+    """Learning-rate factor: 1 in the first half, then linearly to 0 (the authors')."""
     return 1.0 - max(0.0, progress - 0.5) / 0.5
 
 
 def step_down(progress: float) -> float:
-    """Learning-rate factor: x 0.1 after two thirds (epoch 40 of 60, SPEC.md 6)."""
+    """Learning-rate factor: x 0.1 after two thirds (epoch 40 of 60, as the authors)."""
     return 1.0 if progress < 2 / 3 else 0.1
 
 

@@ -12,7 +12,7 @@ from reidlib.models.poser import Poser
 from reidlib.training.features import serving
 
 Doubles = NDArray[np.float64]
-HEAD = (0, 1, 15, 16, 17, 18)  # nose, neck, eyes, ears (SPEC.md 9, PCKh)
+HEAD = (0, 1, 15, 16, 17, 18)  # nose, neck, eyes, ears (PCKh)
 
 
 @torch.no_grad()
@@ -41,7 +41,7 @@ def pck(
     A wanted joint counts as correct where the found one is less than ``at`` units
     away. The unit "body" is the height of the box around the wanted joints. "head"
     is PATN's PCKh, usual with at=0.5: the box around nose, neck, eyes and ears, whose
-    width and height bound the distance along x and along y (SPEC.md 9).
+    width and height bound the distance along x and along y.
 
     Args:
         found: (P, 25, 2) in image units; NaN, not found, is wrong.

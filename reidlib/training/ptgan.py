@@ -41,22 +41,22 @@ CROSSED = 8  # people and poses that are crossed to see whether drawings differ
 class PtGANConfig(LoopConfig):
     """Architecture, losses and schedule of pt-GAN; defaults are the paper mode.
 
-    ``code_mode()`` gives the authors' released choices instead (SPEC.md 4.1).
+    ``code_mode()`` gives the authors' released choices instead.
 
     Attributes:
         kind: of G, the paper's "vector", or "image" or "aligned" (``PoseGenerator``).
         ngf, ndf, blocks, native_aspect, standardise, norm, d_last_norm: of G and D
-            (SPEC.md 4.2, 4.3); native_aspect and standardise of the vector G only.
+            (the authors' code); native_aspect and standardise of the vector G only.
         initial: "kaiming" (paper), or torch's "default" (code).
         adversarial, reconstruction: forms of eq. 3 and eq. 4.
         lambda_rec, lambda_class: weights of eq. 4 and eq. 5 in eq. 6; a weight of 0
             leaves the term out.
         class_loss_in_g: whether G, too, is told whose picture it must be.
         d_adversarial: weight of the adversarial part of D's loss.
-        smooth_labels: noise below D's target for photographs (SPEC.md 4.5).
+        smooth_labels: noise below D's target for photographs.
         real: the photograph that D is shown, the "target" (eq. 3) or the "source"
             (code).
-        augment: whether the source is augmented (SPEC.md 4.6); the authors' code,
+        augment: whether the source is augmented (paper IV-C); the authors' code,
             and short runs, do without.
         finetune_encoder: R1 learns with G (code), instead of being frozen (paper).
         spectral: spectral normalisation of D (Miyato et al. 2018).
@@ -97,7 +97,7 @@ class PtGANConfig(LoopConfig):
     alarms: bool = True
     lr: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    held_out: float = 0.067  # 50 of Market's 751 identities, SPEC.md 4.6
+    held_out: float = 0.067  # 50 of Market's 751 identities
     watch: int = 256
 
     def generator(self, features: int, size: tuple[int, int]) -> PoseGenerator:
@@ -114,7 +114,7 @@ class PtGANConfig(LoopConfig):
 
 
 def code_mode(**changes: Any) -> PtGANConfig:
-    """The authors' released choices where they differ (SPEC.md 4.1, 4.4).
+    """The authors' released choices where they differ.
 
     LSGAN, L1, class loss in D only and its adversarial part ten times; D is shown the
     source; R1 learns with G; features and poses enter as they are; no augmentation;
@@ -242,7 +242,7 @@ def _drawn(task: Task, batch: Batch, config: PtGANConfig) -> Tensor:
 
 
 def judging(d: Discriminator, config: PtGANConfig) -> Phase:
-    """D's loss: eq. 3 and eq. 5 (SPEC.md 4.4, "Implement")."""
+    """D's loss: eq. 3 and eq. 5 (paper III-C)."""
     mode = config.adversarial
 
     def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -277,7 +277,7 @@ def judging(d: Discriminator, config: PtGANConfig) -> Phase:
 
 
 def drawing(d: Discriminator, config: PtGANConfig) -> Phase:
-    """G's loss: eq. 3 turned round, eq. 4 and eq. 5 (SPEC.md 4.4, "Implement")."""
+    """G's loss: eq. 3 turned round, eq. 4 and eq. 5 (paper III-C)."""
 
     def phase(task: Task, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         drawn = batch["drawn"] if "drawn" in batch else _drawn(task, batch, config)

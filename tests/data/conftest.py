@@ -42,7 +42,7 @@ def real_root(
 
 @pytest.fixture(scope="session")
 def real_market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Market-1501's training half with its keypoint tables (SPEC 2.2)."""
+    """Market-1501's training half with its keypoint tables."""
     holds = "bounding_box_train"
     yield from real_root(
         "REIDLIB_MARKET", "market1501-train.zip", holds, tmp_path_factory

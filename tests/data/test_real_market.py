@@ -1,4 +1,4 @@
-"""Facts of the real Market-1501 training half, where it is at hand (SPEC 2.2, 15)."""
+"""Facts of the real Market-1501 training half, where it is at hand."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from reidlib.pose import PoseClusterer, normalise, read_annotation_csv, torso_va
 
 pytestmark = pytest.mark.real_data
 # Nose Neck RSho RElb RWri LSho LElb LWri (MidHip) RHip RKne RAnk LHip LKne LAnk
-# REye LEye REar LEar: share of training images without the joint, SPEC 2.2.
+# REye LEye REar LEar: share of training images without the joint.
 MISSING = [0.41, 0.03, 0.04, 0.23, 0.42, 0.04, 0.26, 0.44, 0.05, 0.05, 0.11, 0.24]
 MISSING += [0.05, 0.11, 0.24, 0.50, 0.52, 0.47, 0.47]
 
@@ -72,7 +72,7 @@ def test_drawn_joints_seldom_leave_the_image(annotated):
     clusterer = PoseClusterer("body", "gmm", 12, min_visible=0.0).fit(points)
     drawn = clusterer.sample(20_000, clip=False)[:, clusterer._joints]
     outside = ((drawn < 0) | (drawn > 1)).any(axis=-1).mean()
-    # SPEC 5 counts 2.1 % without MidHip, and 18.9 % with zeros for missing joints.
+    # Counted apart: 2.1 % without MidHip, and 18.9 % with zeros for missing joints.
     assert outside == pytest.approx(0.021, abs=0.01)
 
 

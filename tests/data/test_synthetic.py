@@ -184,7 +184,7 @@ def test_attributes_tell_people_apart(world):
 def test_views_are_as_often_frontal_as_in_market(world):
     shots = [world.shot(pid, index) for pid in range(1, 251) for index in range(8)]
     facing = np.array([shot.facing for shot in shots])
-    # 8 of 64 pixels (SPEC.md 2.2) against shoulders of about 22
+    # 8 of 64 pixels against shoulders of about 22
     across = np.cos(facing) * 22
     assert np.mean(across > 8) == pytest.approx(0.54, abs=0.06)
     assert np.mean(across < -8) == pytest.approx(0.41, abs=0.06)
@@ -201,7 +201,7 @@ def test_the_detector_misses_what_openpose_misses(world):
     assert (poses[..., 2] >= 0).all() and (poses[..., 2] <= 1).all()
     rates = missing.float().mean(0)
     market = {0: 0.41, 1: 0.03, 2: 0.04, 4: 0.42, 7: 0.44, 9: 0.05, 11: 0.24, 15: 0.5}
-    for joint, rate in market.items():  # SPEC.md 2.2
+    for joint, rate in market.items():  # its keypoint tables
         assert rates[joint] == pytest.approx(rate, abs=0.1)
 
 

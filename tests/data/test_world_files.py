@@ -34,7 +34,7 @@ def test_the_market_preset_has_the_sizes_of_market_1501():
     preset = PRESETS["market"]
     entries = plan(World(0), preset["ids"], preset["images_per_id"], preset["split"])
     folders = Counter(entry.folders[0] for entry in entries)
-    assert folders["bounding_box_train"] == 12_936  # SPEC.md 3.1
+    assert folders["bounding_box_train"] == 12_936  # Zheng et al., ICCV 2015
     assert folders["query"] == 3_368
     assert folders["bounding_box_test"] == 19_732
     train = Counter(e.pid for e in entries if "bounding_box_train" in e.folders)

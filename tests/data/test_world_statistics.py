@@ -29,7 +29,7 @@ def market() -> dict:
 
 
 def test_the_record_agrees_with_what_is_published(market):
-    assert market["images"] == 12_936  # SPEC.md 2.2
+    assert market["images"] == 12_936  # Market's keypoint tables
     rates = pd.DataFrame(market["joints"]).T["missing"]
     published = {"Nose": 0.41, "Neck": 0.03, "RWrist": 0.42, "LAnkle": 0.24}
     for joint, rate in published.items():

@@ -28,8 +28,8 @@ def pictures(n=4, size=(32, 16)):
 def test_the_paper_sizes_have_the_published_parameter_counts():
     with torch.device("meta"):
         network = Encoder("resnet50", None, outputs=751)
-    assert count(network.trunk) == 23_508_032  # SPEC.md 15
-    assert count(network.head) == 1_435_375  # SPEC.md 15, with its batch norm
+    assert count(network.trunk) == 23_508_032  # counted by hand
+    assert count(network.head) == 1_435_375  # counted by hand, with its batch norm
     assert network.features == 2048
 
 

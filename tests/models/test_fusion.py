@@ -32,14 +32,14 @@ def test_its_weights_are_those_of_table_one(poses, millions):
         network = FusionNet(poses=poses, batchnorm=False)
     weights = sum(p.numel() for p in network.parameters() if p.dim() == 2)
     assert weights == (poses + 1) * 2048 * 8192 + 8192 * 2048 + 2048 * 2048
-    assert round(weights / 1e6, 3) == millions  # SPEC.md 12
+    assert round(weights / 1e6, 3) == millions  # counted by hand
 
 
 def test_the_papers_best_setting_has_the_published_parameters():
     with torch.device("meta"):
         network = FusionNet(identities=751, batchnorm=False)
         plain = FusionNet(batchnorm=False)
-    assert count(plain) == 239_087_616  # SPEC.md 15: with biases
+    assert count(plain) == 239_087_616  # counted by hand, with biases
     assert count(network) == 240_626_415  # and with the classifier
 
 

@@ -1,4 +1,4 @@
-"""Joint orders, mirrors and vectors, against SPEC 2 and by property."""
+"""Joint orders, mirrors and vectors, against OpenPose's table and by property."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as hnp
 from reidlib.errors import ReIDConfigError
 from reidlib.pose import SKELETONS, convert, flip, normalise, pose_vector, torso_valid
 
-# SPEC 2.1, typed from OpenPose's table and not from the code.
+# BODY_25, typed from OpenPose's table and not from the code.
 SWAPS = "2,5 3,6 4,7 9,12 10,13 11,14 15,16 17,18 19,22 20,23 21,24"
 COCO18_TO_BODY25 = [*range(8), 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]
 

@@ -1,4 +1,4 @@
-"""CMC, mAP and mINP against loop twins, scikit-learn and the numbers of SPEC.md."""
+"""CMC, mAP and mINP against loop twins, scikit-learn and numbers by hand."""
 
 import dataclasses
 

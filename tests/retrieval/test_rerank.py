@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking against a brute force that follows SPEC.md 8 in loops."""
+"""k-reciprocal re-ranking against a brute force that follows the paper in loops."""
 
 import numpy as np
 import pytest

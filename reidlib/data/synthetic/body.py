@@ -27,7 +27,7 @@ class Skeleton:
 
     points: dict[str, np.ndarray]
     frames: dict[str, np.ndarray]
-    keypoints: np.ndarray  # (25, 3) BODY_25, SPEC.md 2.1
+    keypoints: np.ndarray  # (25, 3) BODY_25
 
 
 def rotation(axis: int, angle: float) -> np.ndarray:

@@ -103,7 +103,7 @@ def _camera(
     )
 
 
-# Market-1501 has five sharp cameras and a sixth of low resolution (SPEC.md 3.1).
+# Market-1501 has five sharp cameras and a sixth of low resolution.
 CAMERAS: tuple[Camera, ...] = (
     _camera(
         1,

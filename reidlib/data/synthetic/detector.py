@@ -16,7 +16,7 @@ _SWING = 1.1  # what a trunk's length of lift adds to an ankle's chance to be mi
 _NOISE = np.array([2.6, *[1.4] * 14, *[2.6] * 4, *[1.4] * 6])[:, None] / 128
 
 # How often a joint that is in view and not hidden is overlooked; with the hidden and
-# the cut ones this gives the missing fractions of SPEC.md 2.2 (feet: our guess).
+# the cut ones this gives the missing fractions of Market's keypoints (feet: our guess).
 _OVERLOOKED = np.array(
     [0.10, 0.0, 0.006, 0.09, 0.15, 0.008, 0.14, 0.16, 0.006, 0.006, 0.01, 0.03]
     + [0.004, 0.005, 0.02, 0.16, 0.18, 0.08, 0.05, 0.25, 0.3, 0.22, 0.25, 0.3, 0.22]

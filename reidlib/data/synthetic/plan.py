@@ -8,7 +8,7 @@ import numpy as np
 
 from .world import DISTRACTORS, JUNK, World
 
-FEWEST, MOST = 2, 72  # images of one identity, as in Market (SPEC.md 2.2)
+FEWEST, MOST = 2, 72  # images of one identity, as in Market
 SHARE = 0.1  # distractors, and junk, against the gallery's good images
 _COUNT = 9  # stream of random numbers for images per identity
 
@@ -25,7 +25,7 @@ class Split(NamedTuple):
 
 
 # Sizes: `write_world(out, **PRESETS["market"])`. "market" has the split sizes of
-# Market-1501 (SPEC.md 3.1); "large" is for training on the synthetic world alone.
+# Market-1501; "large" is for training on the synthetic world alone.
 PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {"ids": 12, "images_per_id": 6},
     "small": {"ids": 100, "images_per_id": 10},

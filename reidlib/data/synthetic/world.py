@@ -226,7 +226,7 @@ class World:
 
         Returns:
             images (B, 3, H, W) uint8 and detections (B, 25, 3) float32; a joint that
-            is hidden, outside or overlooked is NaN, NaN, 0 (rates: SPEC.md 2.2).
+            is hidden, outside or overlooked is NaN, NaN, 0 (rates: Market's).
         """
         picture = self.take(shots, size)
         return picture.image, self.detections(shots, picture)

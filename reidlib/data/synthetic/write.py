@@ -1,4 +1,4 @@
-"""The world on disk, in Market-1501's layout (SPEC.md 3.1).
+"""The world on disk, in Market-1501's layout (Zheng et al., ICCV 2015).
 
 File names are `{pid:04d}_c{camera}s1_{index:06d}_01.jpg`, and the index is the
 shot's: image `0007_c2s1_000003_01.jpg` is `World(seed).shot(7, 3)`. Distractors
