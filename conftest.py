@@ -12,15 +12,19 @@ os.environ.setdefault("TQDM_DELAY", "1000000")  # heeded by notebook bars
 os.environ.pop("MPLBACKEND", None)
 
 
-class ChaptersInOrder(LoadFileScheduling):
-    """A file's tests run in one worker, and so do all chapters, one after the other.
+TRAINING = ("03_", "04_", "06_", "07_")  # chapters, each waits for the one before
 
-    A chapter waits for what earlier ones train; in two workers, both would wait.
+
+class ChaptersInOrder(LoadFileScheduling):
+    """A file's tests run in one worker, and so do the chapters that train.
+
+    Each of these waits for what the one before trains; in two workers, both would wait.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return "notebooks" if file.startswith("notebooks/") else file
+        chapter = file.removeprefix("notebooks/")
+        return "training chapters" if chapter.startswith(TRAINING) else file
 
 
 @pytest.hookimpl(optionalhook=True)

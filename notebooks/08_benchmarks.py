@@ -239,7 +239,7 @@ cost.set_index(["system", "group"]).round(2)
 
 # %% tags=["nbval-ignore-output"]
 if shown:
-    plots.trade_off(shown).set_dpi(56)
+    plots.trade_off(shown).set_dpi(64)
     plt.show()
 
 # %% [markdown]
@@ -327,7 +327,8 @@ beside(6, "cuhk01")
 # repeat everything: recorded and live.
 
 # %% tags=["nbval-ignore-output"]
-own = ours[ours["data"] == "synthetic"].set_index(["record", "system"])
+own = ours[ours["record"].ne("synthetic-systems")]  # those are above
+own = own[own["data"] == "synthetic"].set_index(["record", "system"])
 own[["rank1", "mAP", "protocol", "seeds"]]
 
 # %% [markdown]
@@ -558,7 +559,7 @@ look = {
 pictures = run.images("query"), run.images("gallery")
 plots.style(photographs=True)
 for q in queries:
-    plots.rank_list(lists, [q], *pictures, k=6, **look).set_dpi(48)
+    plots.rank_list(lists, [q], *pictures, k=6, **look, height=1).set_dpi(68)
     plt.show()
 
 # %% [markdown]

@@ -281,10 +281,15 @@ def trade_off(rows: Sequence[Mapping[str, Any]], metric: str = "mAP") -> Figure:
         area = 12 + (row["memory_mb"] or 0) / 3
         face, marker = ("white", "D") if again else (colour, "o")
         ax.scatter(ms, row[metric], area, face, marker=marker, ec=colour, zorder=3)
-        if not again:
-            side = "right" if ms > middle else "left"
-            x = ms / 1.12 if side == "right" else ms * 1.12
-            ax.text(x, row[metric], row["system"], ha=side, fontsize=8, zorder=4)
+    low, high = ax.get_ylim()
+    last = dict.fromkeys(("left", "right"), low)
+    for row in sorted(rows, key=lambda row: row[metric]):
+        if row["group"] == "re-ranked":
+            continue
+        side = "right" if row["ms"] > middle else "left"
+        x = row["ms"] / 1.12 if side == "right" else row["ms"] * 1.12
+        last[side] = y = max(row[metric], last[side] + 0.04 * (high - low))
+        ax.text(x, y, row["system"], ha=side, va="center", fontsize=8, zorder=4)
     ax.set(xscale="log", xlabel="milliseconds a picture", ylabel=metric)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.margins(x=0.18)
@@ -300,6 +305,7 @@ def rank_list(
     *,
     junk: NDArray[np.bool_] | None = None,
     apart: Callable[[int, int], float] | None = None,
+    height: float = 1.35,
 ) -> Figure:
     """Queries and what was found for them: green is right, red is wrong.
 
@@ -313,6 +319,7 @@ def rank_list(
         junk: (G,) True for the gallery's junk. What does not count is then shown where
             it was ranked, in a grey frame, as "junk" or as of the query's camera.
         apart: query, gallery row → how far their poses are apart, written below.
+        height: of a line in inches.
     """
     several = ranking if isinstance(ranking, Mapping) else {"": ranking}
     cells: list[tuple[Tensor | None, str, str | None, str]] = []
@@ -336,5 +343,5 @@ def rank_list(
         rows=[*several] * len(queries) if len(several) > 1 else (),
         frames=frames,
         notes=notes if apart else (),
-        height=1.35,
+        height=height,
     )
