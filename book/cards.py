@@ -70,6 +70,21 @@ def circumstances(record: Record) -> str:
     return table(["part", *(key.replace("_", " ") for key in keys)], rows)
 
 
+def compared(name: str, systems: Record) -> list[list[str]]:
+    """Every system of a comparison: over all seeds or of the only one, by trial."""
+    seeds = systems["manifest"]["seeds"]
+    one = "all" if len(seeds) > 1 else seeds[0]
+    rows = []
+    for row in systems["rows"]:
+        if row.get("seed") != one or "interval" not in row:
+            continue
+        trial = f", trial {row['trial']}" if "trial" in row else ""
+        again = ", re-ranked" if row["group"] == "re-ranked" else ""
+        limits = [_limits(row, m) for m in ("rank1", "mAP")]
+        rows.append([row["system"] + again + trial, *limits, f"`{name}`"])
+    return rows
+
+
 def numbers(record: Record) -> list[list[str]]:
     """Every system with its rank-1 and mAP, once; later chapters have the last word."""
     found: dict[str, Any] = {}
@@ -105,8 +120,14 @@ def all_records(found: Mapping[str, Record]) -> str:
     return "".join(parts).rstrip("\n") + "\n"
 
 
-def model_card(name: str, record: Record) -> str:
-    """What was trained in a run, with what, how well it does, and for what."""
+def model_card(name: str, record: Record, systems: Record | None = None) -> str:
+    """What was trained in a run, with what, how well it does, and for what.
+
+    Args:
+        name: "market1501-holdout/smoke".
+        record: of the run's chapters.
+        systems: record of `book/systems.py` on the same data at the same scale.
+    """
     first = next(iter(record.values()))["manifest"]
     kind = record.get("03_baselines", {}).get("results", {}).get("r1_kind", "unknown")
     limits = f"trained and tested on {first['dataset']} alone, at one scale."
@@ -114,14 +135,20 @@ def model_card(name: str, record: Record) -> str:
         limits = "trained and tested on rendered people alone."
     scale, data = name.split("/")[1], name.replace("/", "-")
     versions = [[k, v] for k, v in sorted(first["versions"].items())]
+    rows, parts = numbers(record), record
+    if systems:
+        kinds = [row["kind"] for row in systems["rows"] if "kind" in row]
+        kind = kinds[0] if kind == "unknown" and kinds else kind
+        title = f"{name.split('/')[0]}-systems"
+        rows, parts = rows + compared(title, systems), record | {title: systems}
     return f"""\
 # Model card: {first["dataset"]}, {scale}
 
 {NOTE.format(name=name)}
 ## What it is
 
-R1 and R2 (encoders), pt-GAN (draws a person in other poses) and FusionNet (joins the
-features of picture and drawings), as the chapters train them: profile
+R1 and R2 (encoders), pt-GAN (draws a person in other poses) and what joins the features
+of picture and drawings (FusionNet, or the full model of chapter 6): profile
 `{first["profile"]}`, protocol `{first["protocol"]}`, seed {first["seed"]}. R1 learnt
 from: {kind}. What it learnt on: [data card]({data}-data.md), digest
 `{first["data"][:16]}`.
@@ -130,10 +157,10 @@ from: {kind}. What it learnt on: [data card]({data}-data.md), digest
 
 With 95 % intervals over query identities, and the part of the record that says so.
 
-{table(["system", "rank-1", "mAP", "part"], numbers(record))}
+{table(["system", "rank-1", "mAP", "part"], rows)}
 ## What it was made with
 
-{circumstances(record)}
+{circumstances(parts)}
 {table(["package", "version"], versions)}
 ## Use, and limits
 

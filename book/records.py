@@ -76,7 +76,10 @@ def cards(folder: Path = RESULTS, target: Path = CARDS) -> dict[Path, str]:
     for name, record in found.items():
         if "/" in name:
             stem = name.replace("/", "-")
-            pages[target / f"{stem}-model.md"] = model_card(name, record)
+            systems = found.get(f"{name.split('/')[0]}-systems")
+            if systems and systems["manifest"]["profile"] != name.split("/")[1]:
+                systems = None
+            pages[target / f"{stem}-model.md"] = model_card(name, record, systems)
             pages[target / f"{stem}-data.md"] = data_card(name, record)
     return pages
 

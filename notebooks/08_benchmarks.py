@@ -181,13 +181,15 @@ pd.DataFrame(change).T.map(str)
 #   [data](../results/cards/synthetic-smoke-data.md);
 # - Market-1501, hold-out:
 #   [model](../results/cards/market1501-holdout-smoke-model.md),
-#   [data](../results/cards/market1501-holdout-smoke-data.md).
+#   [data](../results/cards/market1501-holdout-smoke-data.md);
+# - CUHK01: [model](../results/cards/cuhk01-smoke-model.md),
+#   [data](../results/cards/cuhk01-smoke-data.md).
 
 # %% tags=["nbval-ignore-output"]
 home = run.home / "book" / "results"
 kept = records.read_records(home)
-for name in kept:
-    if "/" in name:
+for name, entry in kept.items():
+    if "08_benchmarks" in entry:
         print(records.provenance(home / f"{name}.json", "08_benchmarks"))
 print(len(kept), "records, each with the digest that its content has")
 

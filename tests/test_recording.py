@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from book import glance, records
+from book.cards import model_card
 from reidlib.errors import ReIDDataError
 from reidlib.records import read_record, read_records, write_record
 from tests.test_records import MANIFEST
@@ -129,3 +130,18 @@ def test_a_card_states_every_number_with_its_limits_and_its_part(tmp_path: Path)
     assert "| `08_benchmarks` | 2021-05-03 | c1 | 0 | abacus | 1 | – |" in model
     assert "| train | 9 | 90 | 0 | 1 |" in about
     assert "| Nose | 25.0% |" in about
+
+
+def test_a_model_card_shows_the_comparison_of_systems_of_the_same_scale(tmp_path: Path):
+    limits = {"rank1": [0.5, 0.6], "mAP": [0.3, 0.45]}
+    row = {"system": "R1", "group": "re-ranked", "seed": 0, "trial": 1, "kind": "dots"}
+    row |= {"rank1": 0.55, "mAP": 0.4, "interval": limits}
+    broken = {"system": "full", "seed": 0, "trial": 1, "stopped": "the loss is NaN"}
+    entry = {"manifest": MANIFEST | {"seeds": [0]}, "rows": [row, broken]}
+    run = {"06_fusionnet": {"manifest": MANIFEST, "results": {}}}
+    card = model_card("cuhk01/smoke", run, entry)
+    line = "| R1, re-ranked, trial 1 | 0.550 [0.500, 0.600] | 0.400 [0.300, 0.450] | "
+    assert line + "`cuhk01-systems` |" in card
+    assert "R1 learnt\nfrom: dots." in card
+    assert "the loss is NaN" not in card
+    assert "R1, re-ranked" not in model_card("cuhk01/smoke", run)
