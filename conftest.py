@@ -12,7 +12,7 @@ os.environ.setdefault("TQDM_DELAY", "1000000")  # heeded by notebook bars
 os.environ.pop("MPLBACKEND", None)
 
 
-TRAINING = ("03_", "04_", "06_", "07_")  # chapters, each waits for the one before
+TRAINING = ("03_", "04_", "06_", "07_")  # as in the Makefile, which puts them first
 
 
 class ChaptersInOrder(LoadFileScheduling):

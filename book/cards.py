@@ -70,14 +70,17 @@ def circumstances(record: Record) -> str:
     return table(["part", *(key.replace("_", " ") for key in keys)], rows)
 
 
-def compared(name: str, systems: Record) -> list[list[str]]:
-    """Every system of a comparison: over all seeds or of the only one, by trial."""
+def measured(systems: Record) -> list[dict[str, Any]]:
+    """Rows of a comparison, by trial: over all seeds or of the only one."""
     seeds = systems["manifest"]["seeds"]
     one = "all" if len(seeds) > 1 else seeds[0]
+    return [r for r in systems["rows"] if r.get("seed") == one and "interval" in r]
+
+
+def compared(name: str, systems: Record) -> list[list[str]]:
+    """Lines of a table, one for each of these rows."""
     rows = []
-    for row in systems["rows"]:
-        if row.get("seed") != one or "interval" not in row:
-            continue
+    for row in measured(systems):
         trial = f", trial {row['trial']}" if "trial" in row else ""
         again = ", re-ranked" if row["group"] == "re-ranked" else ""
         limits = [_limits(row, m) for m in ("rank1", "mAP")]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from book.cards import table
+from book.cards import measured, table
 from reidlib.errors import ReIDDataError
 from reidlib.records import Record
 
@@ -41,7 +41,7 @@ BROKEN = """\
 
 def cell(rows: list[Record], system: str) -> str:
     """One system's mAP and its gain over R2, or a dash where it was not measured."""
-    mine = [r for r in rows if r["system"] == system and "mAP" in r]
+    mine = [r for r in rows if r["system"] == system]
     if not mine:
         return "–"
     gains = [r["over R2"]["mAP"] for r in mine]
@@ -64,12 +64,7 @@ def glance(records: Mapping[str, Record]) -> str:
         entry = records.get(f"{data}-systems")
         if entry is None:
             continue
-        rows = [
-            row
-            for row in entry["rows"]
-            if row.get("group") == "as retrieved"
-            and row.get("seed") == entry["manifest"]["seed"]
-        ]
+        rows = [r for r in measured(entry) if r["group"] == "as retrieved"]
         lines.append([name, *(cell(rows, system) for system in SYSTEMS)])
         broken += sum("stopped" in row for row in entry["rows"])
     note = NOTE + BROKEN.format(broken) if broken else NOTE

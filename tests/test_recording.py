@@ -97,7 +97,7 @@ def test_the_table_averages_over_trials_and_marks_what_is_missing():
 
     rows = [row("R2", 0, 0.5), row("full model", 0, 0.6), row("full model", 1, 0.8)]
     broken = {"system": "R1", "group": "as retrieved", "seed": 0, "stopped": "why"}
-    entry = {"manifest": {"seed": 0}, "rows": [*rows, broken]}
+    entry = {"manifest": {"seeds": [0]}, "rows": [*rows, broken]}
     line = glance.glance({"cuhk01-systems": entry}).splitlines()[2]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:4] == ["–", "0.50 [0.40, 0.60]", "–"]
