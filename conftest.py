@@ -11,6 +11,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 os.environ.setdefault("TQDM_DELAY", "1000000")  # heeded by notebook bars
 os.environ.pop("MPLBACKEND", None)
 
+KERNEL_SILENT = 120  # seconds for a cell's last output; nbval's own 5 fail when busy
 
 TRAINING = ("03_", "04_", "06_", "07_")  # as in the Makefile, which puts them first
 
@@ -25,6 +26,12 @@ class ChaptersInOrder(LoadFileScheduling):
         file = super()._split_scope(nodeid)
         chapter = file.removeprefix("notebooks/")
         return "training chapters" if chapter.startswith(TRAINING) else file
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Patience with the kernel of a chapter on a machine that has more to do."""
+    if hasattr(item.parent, "output_timeout"):
+        item.parent.output_timeout = KERNEL_SILENT
 
 
 @pytest.hookimpl(optionalhook=True)

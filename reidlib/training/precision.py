@@ -9,6 +9,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from reidlib.models import onecolumn
+
 log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "bf16"]
@@ -47,8 +49,10 @@ def prepare(
     separate = any(isinstance(m, nn.InstanceNorm2d) for m in network.modules())
     if not (separate and device.type == "cpu"):
         network.to(memory_format=torch.channels_last)
-    call: Any = torch.compile(network) if compiled else network
     lower = precision == "bf16"
+    if lower and device.type == "cpu":
+        onecolumn.mend(network)
+    call: Any = torch.compile(network) if compiled else network
 
     def run(*inputs: Any) -> Any:
         with torch.autocast(device.type, torch.bfloat16, enabled=lower):
