@@ -2,26 +2,42 @@
 
 The chapters put a caption below each figure, a paragraph that begins in italics. Who
 cannot see the picture gets the same words, or those after "Alt text:" where the caption
-has them. An extension of Sphinx.
+has them; these are not shown then. An extension of Sphinx.
 """
 
+import re
 from typing import Any
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
+WORDS = re.compile(r"\s*Alt\s+text:\s*")
 
-def caption_below(image: nodes.image) -> str:
-    """The next paragraph that begins in italics, or its part after "Alt text:"."""
+
+def caption_below(image: nodes.image) -> nodes.emphasis | None:
+    """The italics that the next paragraph begins with, if one does."""
     seen = False
     for node in image.document.findall():
         seen = seen or node is image
         if seen and isinstance(node, nodes.paragraph) and node.children:
             first = node.children[0]
             if isinstance(first, nodes.emphasis):
-                text = first.astext().replace("\n", " ")
-                return text.partition("Alt text: ")[2] or text
-    return ""
+                return first
+    return None
+
+
+def words(caption: nodes.emphasis) -> str:
+    """What is read aloud: the part after "Alt text:", or all of it."""
+    return WORDS.split(caption.astext())[-1].replace("\n", " ")
+
+
+def without_words(caption: nodes.emphasis) -> None:
+    """Take "Alt text:" and what follows out of the caption."""
+    found = False
+    for text in list(caption.findall(nodes.Text)):
+        kept = "" if found else WORDS.split(text)[0]
+        found = found or kept != text
+        text.parent.replace(text, nodes.Text(kept))
 
 
 class Captions(SphinxPostTransform):
@@ -31,9 +47,14 @@ class Captions(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Leave alone what has words of its own."""
+        used = []
         for image in self.document.findall(nodes.image):
-            if not image.get("alt"):
-                image["alt"] = caption_below(image)
+            caption = caption_below(image)
+            if caption is not None and not image.get("alt"):
+                image["alt"] = words(caption)
+                used.append(caption)
+        for caption in used:  # at last: a caption may serve several pictures
+            without_words(caption)
 
 
 def setup(app: Any) -> dict[str, bool]:

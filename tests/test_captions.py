@@ -8,7 +8,7 @@ import pytest
 from docutils import nodes
 from docutils.utils import new_document
 
-from book.captions import caption_below
+from book.captions import caption_below, without_words, words
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("[0-9]*.ipynb"))
 
@@ -50,15 +50,27 @@ def test_both_pictures_of_a_cell_get_the_caption_below_them():
     caption = paragraph(nodes.emphasis, "Two lists,\nside by side.")
     later = paragraph(nodes.emphasis, "Later.")
     images = page(before, nodes.image(), nodes.image(), plain, caption, later)
-    assert [caption_below(image) for image in images] == [
-        "Two lists, side by side."
-    ] * 2
+    found = [caption_below(image) for image in images]
+    assert found == [caption.children[0]] * 2
+    assert words(found[0]) == "Two lists, side by side."
+    without_words(found[0])
+    assert found[0].astext() == "Two lists,\nside by side."
 
 
-def test_words_of_their_own_come_after_alt_text():
-    (image,) = page(
-        nodes.image(), paragraph(nodes.emphasis, "See x. Alt text: a line.")
-    )
-    assert caption_below(image) == "a line."
+def test_a_picture_without_a_caption_has_none():
     (alone,) = page(nodes.image())
-    assert caption_below(alone) == ""
+    assert caption_below(alone) is None
+
+
+def test_words_after_alt_text_are_read_aloud_and_not_shown():
+    parts = [
+        nodes.Text("See "),
+        nodes.literal("", "x"),
+        nodes.Text(" rise.\nAlt\ntext: a "),
+        nodes.strong("", "thick"),
+        nodes.Text(" line."),
+    ]
+    caption = nodes.emphasis("", "", *parts)
+    assert words(caption) == "a thick line."
+    without_words(caption)
+    assert caption.astext() == "See x rise."
