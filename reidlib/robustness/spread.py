@@ -25,17 +25,25 @@ _work: list[Callable[[Any], Any]] = []  # of a worker, which is a copy of this p
 def cores(workers: int | None = None) -> int:
     """So many workers, or those that pay: each core one, where PyTorch uses one thread.
 
-    Processes are copied (forked), which a GPU's context and macOS do not bear.
+    Processes are copied (forked), which a GPU's context and macOS do not bear. The
+    environment's ``REIDLIB_WORKERS`` is the most of them; the pipeline, which runs
+    several chapters at a time, sets it.
 
     Raises:
-        ReIDConfigError: fewer than one worker.
+        ReIDConfigError: fewer than one worker, given or in the environment.
     """
     if workers is not None:
         if workers < 1:
             raise ReIDConfigError(f"{workers} workers do nothing; give 1 or more.")
         return workers
     alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
-    return (os.cpu_count() or 1) if alone and sys.platform == "linux" else 1
+    if not alone or sys.platform != "linux":
+        return 1
+    free = len(os.sched_getaffinity(0))
+    told = os.environ.get("REIDLIB_WORKERS", str(free))
+    if not told.isdecimal() or int(told) < 1:
+        raise ReIDConfigError(f"REIDLIB_WORKERS is '{told}'; give 1 or more.")
+    return min(free, int(told))
 
 
 def spread(
