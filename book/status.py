@@ -8,6 +8,7 @@ and book/status.md. Nothing on the page is typed.
 
 import argparse
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,13 @@ make reproduce
 """
 
 
+def _record(run: Path, name: str) -> Path:
+    """A chapter's record; chapter 10 makes a data set of its own, and so a run."""
+    own = run / "results" / name
+    others = run.parents[1].glob(f"*/{run.name}/results/{name}")
+    return own if own.exists() else max(others, key=os.path.getmtime, default=own)
+
+
 def gathered(run: Path) -> dict[str, list[dict[str, Any]]]:
     """Rows of chapters and of stages: seconds, MB, and what they were made with.
 
@@ -48,11 +56,12 @@ def gathered(run: Path) -> dict[str, list[dict[str, Any]]]:
     """
     chapters = []
     for path in sorted((run / "chapters").glob("*.json")):
-        record = json.loads((run / "results" / path.name).read_text("utf-8"))
+        record = json.loads(_record(run, path.name).read_text("utf-8"))
         manifest = record["manifest"]
         row = {"chapter": path.stem, "memory_mb": manifest["peak_memory_mb"]}
         row |= json.loads(path.read_text("utf-8"))
         row |= {name: manifest[name] for name in (*KEPT, "versions")}
+        row["dataset"] = run.parent.name  # chapter 10's has another name
         chapters.append(row)
     if not chapters:
         raise FileNotFoundError(f"{run}/chapters is empty; make reproduce fills it.")
