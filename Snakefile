@@ -27,8 +27,14 @@ NEEDS = {
 }
 # chapter 3 makes R1, for which chapter 4 would only wait; 4 takes longest after that;
 # 7 comes last of what needs no other chapter, when pt-GAN is likely to be there
-FIRST = {"03_baselines": 4, "02_retrieval": 3, "05_pose_clustering": 3, "04_ptgan": 2}
-FIRST |= {"09_robustness": 1, "10_your_data": 1}
+FIRST = {
+    "03_baselines": 4,
+    "02_retrieval": 3,
+    "05_pose_clustering": 3,
+    "04_ptgan": 2,
+    "09_robustness": 1,
+    "10_your_data": 1,
+}
 DATASET = config.get("dataset") or "synthetic"
 ROOT = config.get("root") or ""
 PROFILE = config.get("profile") or "smoke"
@@ -68,7 +74,8 @@ rule chapter:
     threads: config.get("threads") or 1
     priority: lambda wildcards: FIRST.get(wildcards.chapter, 0)
     shell:
-        "OMP_NUM_THREADS={threads} REIDLIB_WORKERS={threads} {params.python:q} book/tools.py run "
+        "OMP_NUM_THREADS={threads} REIDLIB_WORKERS={threads} "
+        "{params.python:q} book/tools.py run "
         "{input.notebook:q} {output:q} -p dataset={params.dataset:q} "
         "-p root={params.root:q} -p profile={params.profile:q} -p seed={params.seed}"
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,9 @@ def gathered(run: Path) -> dict[str, list[dict[str, Any]]]:
     if not chapters:
         raise FileNotFoundError(f"{run}/chapters is empty; make reproduce fills it.")
     stages = []
-    for path in sorted(run.glob("*/manifest.json")):
+    shared = run.parents[1] / "attributes" / run.name  # R1 serves all data sets
+    made = (sorted(folder.glob("*/manifest.json")) for folder in (shared, run))
+    for path in chain.from_iterable(made):
         made = json.loads(path.read_text("utf-8"))
         row = {"stage": made["stage"], "seconds": made["wall_s"]}
         stages.append(row | {"memory_mb": made["peak_memory_mb"]})

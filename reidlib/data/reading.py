@@ -233,7 +233,7 @@ def _each(files: list[Path], work: Callable[[range], dict[int, str]]) -> None:
     chunks = [
         range(k, min(k + _CHUNK, len(files))) for k in range(0, len(files), _CHUNK)
     ]
-    workers = max(1, min(_WORKERS, _cores(), len(chunks)))
+    workers = max(1, min(_WORKERS, free_cores(), len(chunks)))
     faults: dict[int, str] = {}
     # A bar only where there is something to wait for: a few thousand per second.
     with (
@@ -251,7 +251,7 @@ def _each(files: list[Path], work: Callable[[range], dict[int, str]]) -> None:
         )
 
 
-def _cores() -> int:
+def free_cores() -> int:
     """Cores that this process may use, where the system tells."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -17,7 +17,7 @@ class OneColumn(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) in, (N, C', H', W') out."""
         _, across = self.kernel_size
-        assert not isinstance(self.padding, str)  # as PyTorch's own may be
+        assert not isinstance(self.padding, str)  # `mend` leaves those alone
         (down, step), (above, edge) = self.stride, self.padding
         if x.shape[3] + 2 * edge - across >= step:
             return super().forward(x)
@@ -45,6 +45,11 @@ def unmend(network: nn.Module) -> None:
 
 def _become(network: nn.Module, old: type[nn.Conv2d], new: type[nn.Conv2d]) -> None:
     for module in network.modules():
-        strided = isinstance(module, nn.Conv2d) and module.stride[1] > 1
-        if strided and type(module) is old:
+        if isinstance(module, nn.Conv2d) and type(module) is old and _usual(module):
             module.__class__ = new
+
+
+def _usual(layer: nn.Conv2d) -> bool:
+    """Strided across, and with none of the options that ``OneColumn`` does not know."""
+    zeros = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return layer.stride[1] > 1 and zeros and layer.dilation == (1, 1)

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from tqdm.auto import tqdm
 
+from reidlib.data.reading import free_cores
 from reidlib.errors import ReIDConfigError
 
 Part = TypeVar("Part")
@@ -39,7 +40,7 @@ def cores(workers: int | None = None) -> int:
     alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     if not alone or sys.platform != "linux":
         return 1
-    free = len(os.sched_getaffinity(0))
+    free = free_cores()
     told = os.environ.get("REIDLIB_WORKERS", str(free))
     if not told.isdecimal() or int(told) < 1:
         raise ReIDConfigError(f"REIDLIB_WORKERS is '{told}'; give 1 or more.")

@@ -89,7 +89,7 @@ def test_order_is_kept_over_many_chunks(tmp_path, monkeypatch):
 def test_the_number_of_threads_changes_nothing(mixed, monkeypatch, cores):
     first = read_images(mixed, (64, 32))
     monkeypatch.setattr(reading, "_CHUNK", 2)
-    monkeypatch.setattr(reading, "_cores", lambda: cores)
+    monkeypatch.setattr(reading, "free_cores", lambda: cores)
     assert torch.equal(first, read_images(mixed, (64, 32)))
 
 

@@ -70,3 +70,12 @@ def test_mending_is_taken_back_and_leaves_other_layers_alone():
         assert torch.equal(value, before[name])
     onecolumn.unmend(network)
     assert [type(m) for m in network] == [nn.Conv2d, nn.Conv2d, nn.Linear]
+
+
+@pytest.mark.parametrize(
+    "options", [{"dilation": 2}, {"padding": 1, "padding_mode": "reflect"}]
+)
+def test_options_that_it_does_not_know_stay_with_pytorch(options):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, 2, **options))
+    onecolumn.mend(network)
+    assert type(network[0]) is nn.Conv2d
