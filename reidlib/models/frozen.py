@@ -8,7 +8,7 @@ from torch import nn
 from torch.fx.experimental.optimization import fuse
 from torchvision.models import ResNet
 
-from reidlib.models import onecolumn
+from reidlib.models import products
 
 Network = TypeVar("Network", bound=nn.Module)
 CAST = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -26,14 +26,14 @@ def frozen(network: Network, *, bf16: bool = False) -> Network:
             under ``torch.autocast`` to bfloat16.
     """
     made = copy.deepcopy(network).eval().requires_grad_(False)
-    onecolumn.unmend(made)
+    products.unmend(made)
     for module in list(made.modules()):
         for name, child in module.named_children():
             if isinstance(child, ResNet):
                 setattr(module, name, fuse(child))
     made.to(memory_format=torch.channels_last)
     if bf16:
-        onecolumn.mend(made)
+        products.mend(made)
         for module in made.modules():
             if isinstance(module, CAST):
                 module.to(torch.bfloat16)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from reidlib.models import onecolumn
+from reidlib.models import products
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def prepare(
         network.to(memory_format=torch.channels_last)
     lower = precision == "bf16"
     if lower and device.type == "cpu":
-        onecolumn.mend(network)
+        products.mend(network)
     call: Any = torch.compile(network) if compiled else network
 
     def run(*inputs: Any) -> Any:
