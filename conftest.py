@@ -28,6 +28,19 @@ class ChaptersInOrder(LoadFileScheduling):
         return "training chapters" if chapter.startswith(TRAINING) else file
 
 
+def _turn(nodeid: str) -> int:
+    """When a test comes: first what others wait for, then what takes long."""
+    folder, _, name = nodeid.split("::")[0].rpartition("/")
+    if folder == "notebooks":
+        return 0 if name.startswith(TRAINING) else 2
+    return 1 if folder in ("tests", "tests/training") else 3
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Short files last, so that no worker waits long for the other."""
+    items.sort(key=lambda item: _turn(item.nodeid))
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Patience with the kernel of a chapter on a machine that has more to do."""
     if hasattr(item.parent, "output_timeout"):

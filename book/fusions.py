@@ -206,7 +206,8 @@ def larger(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     rules = {"mean": fusing.mean, "maximum": fusing.maximum}
     rules |= {"weighted sum": fusing.weighted_sum(share), "slots": fusing.slots(share)}
     drawn = _seen_of(run, phi, content, "drawn", phi.drawn_encoder)
-    yield baseline(run, Evidence("drawn", own, drawn, ()))
+    alone = baseline(run, Evidence("drawn", own, drawn, ()))
+    yield replace(alone, facts={"weights": content})
     for name, rule in rules.items():
         found = Evidence("drawn", own, drawn, ())
         yield ruled(run, f"{name}, second encoder", "full model", found, rule)
@@ -278,6 +279,7 @@ def main(arguments: list[str] | None = None) -> Path:
     rows = [row for seed, one in found.items() for row in rows_of(seed, one)]
     rows += over_seeds(found)
     manifest = {"command": given.command, "seeds": given.seeds} | run.circumstances()
+    manifest["test identities"] = int(run.data.query["pid"].nunique())
     manifest["counts"] = given.counts
     manifest["code of fusing"] = manifests.code_digest(("fusing",))
     name = "fusions" if given.command == "fusions" else f"fusions-{given.command}"

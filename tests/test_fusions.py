@@ -127,6 +127,18 @@ def test_the_recorded_fusionnet_pays_with_drawings_that_keep_the_person() -> Non
     assert gain(rows["paper's generator", "FusionNet"]) <= 0
 
 
+def test_the_recorded_gain_is_larger_for_the_other_side_and_no_controls_is() -> None:
+    rows = recorded("synthetic-fusions-larger")
+    more = {
+        name: row["sides"]["interval"]["other gains more by"]
+        for (_, name), row in rows.items()
+    }
+    assert more["slots, second encoder"][0] > 0
+    assert more["slots, true"][0] > more["slots, second encoder"][1]
+    assert more["slots, augmented"][0] < 0
+    assert more["slots, cleaned"][0] < 0
+
+
 def test_the_recorded_settings_are_those_of_table_two() -> None:
     rows = recorded("synthetic-fusions-settings", 0)
     groups = {
