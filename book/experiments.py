@@ -98,7 +98,7 @@ def drawn_rows(
             yield _stopped(name, error)
             continue
         systems[name] = truth.drawn(run, drawer, exam)
-        facts[name] = {"held out": drawer.stage.metrics} | _cost(drawer.stage)
+        facts[name] = {"held out": drawer.stage.metrics} | bill(drawer.stage)
     if sheet and systems and exam.asked.mask is not None:
         lines = [exam.asked.source, exam.asked.truth, *systems.values()]
         shown = torch.linspace(0, len(lines[0]) - 1, SHOWN).long()
@@ -242,7 +242,7 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
             "held out": as_record(bootstrap(held, seed=run.seed)),
             "over profile": difference(held, base, run.seed),
             "test": as_record(bootstrap(_tested(run, trained), seed=run.seed)),
-        } | _cost(trained.stage)
+        } | bill(trained.stage)
 
 
 def _tested(run: runs.Run, trained: stages.Trained) -> RetrievalResult:
@@ -269,7 +269,8 @@ def _numbers(row: Row) -> str:
     return ", ".join(f"{k} {v:.3f}" for k, v in row.items() if isinstance(v, float))
 
 
-def _cost(stage: manifests.Finished) -> Row:
+def bill(stage: manifests.Finished) -> Row:
+    """What a training took."""
     return {"seconds": stage.manifest.get("wall_s"), "cost": stage.manifest["cost"]}
 
 

@@ -204,7 +204,7 @@ print("Φ from pictures equals Φ from the cache:", same)
 
 # %% tags=["nbval-ignore-output"]
 k = redrawn.shape[1]
-rows = [torch.cat([few[i : i + 1], redrawn[i]]) for i in (0, -1)]
+rows = [torch.cat([few[[i]], redrawn[i]]) for i in (0, -1)]
 plots.picture_grid(
     to_uint8(torch.cat(rows)),
     columns=k + 1,
