@@ -13,6 +13,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -29,7 +31,7 @@ CONFIG = """\
 c = get_config()
 c.CourseDirectory.course_id = "labs"
 c.KernelManager.transport_encryption = "auto"
-c.Execute.timeout = 600  # the first lab renders the people of all
+c.Execute.timeout = 600  # the first that is marked renders the people of all
 c.Execute.iopub_timeout = 120
 """
 
@@ -74,10 +76,11 @@ def grade(course: Path = COURSE) -> tuple[pd.DataFrame, list[str]]:
         A row for each student and lab, with `score` and `max_score`; what is wrong.
     """
     api, found = open_course(course), []
-    for work in sorted((course / "submitted").glob("*/*")):
-        student, name = work.parent.name, work.name
-        done = _faults(f"{student}, {name}", api.autograde(name, student))
-        found += done or _faults(name, api.generate_feedback(name, student))
+    with _one_world():
+        for work in sorted((course / "submitted").glob("*/*")):
+            student, name = work.parent.name, work.name
+            done = _faults(f"{student}, {name}", api.autograde(name, student))
+            found += done or _faults(name, api.generate_feedback(name, student))
     columns = ["student", "name", "score", "max_score"]
     with api.gradebook as marks:
         rows = [r for s in sources() for r in marks.submission_dicts(s.stem)]
@@ -85,6 +88,19 @@ def grade(course: Path = COURSE) -> tuple[pd.DataFrame, list[str]]:
     table = table.sort_values(["student", "lab"], ignore_index=True)
     tools.same_text(course / "grades.csv", table.to_csv(index=False))
     return table, found
+
+
+@contextmanager
+def _one_world() -> Iterator[None]:
+    """Let all that is marked read the people rendered here, not render its own."""
+    name = "REIDLIB_HOME"
+    before = os.environ.get(name)
+    os.environ.setdefault(name, str(tools.REPOSITORY))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
 
 
 def _faults(name: str, done: dict) -> list[str]:

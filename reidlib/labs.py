@@ -36,7 +36,8 @@ class Part:
         images: (N, 3, 64, 32) uint8.
         features: (N, D) float32 of the pictures, as R2 gives them.
         drawn: (N, K, D) float32 of the K drawings made from each picture.
-        points: (N, 25, 2) poses in image units, NaN where missing.
+        points: (N, 25, 2) poses, x and y as shares of the picture's width and
+            height, NaN where missing.
         pids, camids: (N,) int64 identities and cameras.
     """
 
@@ -68,7 +69,7 @@ class Bundle:
 
         Args:
             images: (N, 3, 64, 32) uint8.
-            poses: (K, 25, 2) in image units, NaN = missing.
+            poses: (K, 25, 2) as `Part.points`.
 
         Returns:
             (N, K, D) float32.
@@ -105,7 +106,7 @@ def maps(encoder: Encoder, images: Tensor, stage: str = "layer3") -> Tensor:
         encoder: R2, say `bundle.phi.r2`.
         images: (N, 3, H, W) uint8.
         stage: "layer1" to "layer4"; the height is H / 4 after the first, and half of
-            that after each further one.
+            that after each further one. The shipped R2 ends with layer3.
 
     Returns:
         (N, C, h, w) float32.

@@ -1,6 +1,7 @@
 """The labs: marked by nbgrader, taken by a student, failed by plausible mistakes."""
 
 import inspect
+import os
 import re
 from pathlib import Path
 from pydoc import locate
@@ -22,14 +23,10 @@ PAGE = (tools.REPOSITORY / "book" / "labs.md").read_text("utf-8")
 # What a student may well write: tests that are seen pass it, those that are hidden not.
 MISTAKES = {
     "lab1_metric": ("cosine", "np.where(length > 0, length, 1)", "length"),
-    "lab2_parts": (
-        "stripes",
-        "F.normalize(pooled, dim=1)",
-        "(pooled / pooled.amax(1, True))",
-    ),
-    "lab3_poses": ("farthest", ".min(axis=1).argmax()", ".mean(axis=1).argmax()"),
-    "lab4_fusion": ("reliable", "F.normalize(drawn, dim=-1)", "drawn"),
-    "lab5_robustness": ("corrupt", "torch.rand(n, ", "torch.rand(1, "),
+    "lab2_parts": ("stripes", ".mean(dim=(3, 4))", ".amax(dim=(3, 4))"),
+    "lab3_poses": ("farthest", "if len(used) < self.n_poses", "if len(used) < 1"),
+    "lab4_fusion": ("reliable", "(agreement / temperature)", "agreement"),
+    "lab5_robustness": ("corrupt", "edge = ", "rng.manual_seed(0)\n    edge = "),
 }
 lab = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
 
@@ -175,6 +172,16 @@ def test_the_model_answers_earn_every_point_from_nbgrader(
     assert found == []
     assert table["lab"].tolist() == [source.stem for source in SOURCES]
     assert table["score"].tolist() == table["max_score"].tolist() == [10.0] * 5
+
+
+def test_all_that_is_marked_reads_one_world(monkeypatch: pytest.MonkeyPatch):
+    for given, wanted in (("elsewhere", "elsewhere"), (None, str(tools.REPOSITORY))):
+        monkeypatch.delenv("REIDLIB_HOME", raising=False)
+        if given:
+            monkeypatch.setenv("REIDLIB_HOME", given)
+        with course._one_world():
+            assert os.environ["REIDLIB_HOME"] == wanted
+        assert os.environ.get("REIDLIB_HOME") == given
 
 
 def test_maps_are_what_the_encoder_pools(bundle: labs.Bundle):

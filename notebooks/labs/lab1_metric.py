@@ -33,7 +33,6 @@ from reidlib.data import validation_split
 from reidlib.retrieval import (
     bootstrap,
     evaluate,
-    fit_metric,
     paired_bootstrap,
 )
 
@@ -123,15 +122,18 @@ for ties in ("worst", "best", "expected"):
 #
 # Directions of the feature space are not equally telling. Some change with
 # the light and the pose of *one* person; others change from person to person.
-# Two matrices say which. Over pairs of pictures from **different cameras**
-# (retrieval counts no others), with differences $\delta = x - z$:
+# Two matrices say which. Over pairs of pictures from **different cameras**,
+# with differences $\delta = x - z$:
 #
 # $$
 # S = \operatorname{mean}_{\text{same person}} \delta \delta^\top, \qquad
 # O = \operatorname{mean}_{\text{two persons}} \delta \delta^\top.
 # $$
 #
-# A hint: `np.triu_indices(n, 1)` gives both members of every pair once.
+# Retrieval drops pictures of the same person in the query's own camera; we
+# leave that camera out for strangers too, so that both means are of the same
+# kind of pair. A hint: `np.triu_indices(n, 1)` gives both members of every
+# pair once.
 
 # %% nbgrader={"grade": false, "grade_id": "lab1-covariances", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def covariances(features, pids, camids):
@@ -170,13 +172,15 @@ for found, total, count in zip(covariances(x, who, where), sums, counts):
 # ## 3. The learned distance (3 points)
 #
 # If differences are normal with covariance $S$ for one person and $O$ for
-# two, the log of the likelihood ratio is, up to a constant, half of
+# two, then $\log p(\delta \mid \text{two}) - \log p(\delta \mid
+# \text{one})$ is, up to a constant, half of
 #
 # $$
 # d^2(x, z) = \delta^\top \left( S^{-1} - O^{-1} \right) \delta
 # $$
 #
-# (KISSME; with a projection, XQDA). Two repairs make it a distance. With few
+# (called KISSME by Köstinger et al., CVPR 2012; with a projection, XQDA, by
+# Liao et al., CVPR 2015). Two repairs make it a distance. With few
 # people $S$ is nearly singular, so it is *shrunk* towards equal variances:
 #
 # $$
@@ -213,11 +217,19 @@ who, where = np.repeat(np.arange(1, 31), 4), np.tile([1, 2, 3, 4], 30)
 telling = rng.normal(size=(30, 1))[who - 1] + 0.1 * rng.normal(size=(120, 1))
 noise = 5 * rng.normal(size=(120, 1))
 L = learn(np.hstack([telling, noise]), who, where, 0.0)
-assert L.shape[0] == 2 and 1 <= L.shape[1] <= 2
+assert L.shape[0] == 2, "a row for each feature"
+assert 1 <= L.shape[1] <= 2, "which ratios are above 1? Is it eigh(O, S')?"
 step = np.linalg.norm(L, axis=1)  # how far one unit of each feature moves
 assert step[0] > 5 * step[1], "the feature of noise must count for little"
+# one person differs from camera to camera, more than two people do
+swings = 2.0 * ((who + where) % 2)[:, None]
+both = learn(np.hstack([telling, swings + noise / 50]), who, where, 0.0)
+assert both.shape == (2, 1), "a direction of a ratio below 1 must go"
 ### BEGIN HIDDEN TESTS
+from reidlib.retrieval import fit_metric
+
 x = rng.normal(size=(120, 6)) + 2 * rng.normal(size=(30, 6))[who - 1]
+x = np.hstack([x, swings + 0.1 * rng.normal(size=(120, 1))])
 
 
 def between(rows):
@@ -234,9 +246,10 @@ for s in (0.0, 0.01, 0.3):
 # ## 4. Choose by training people only (2 points)
 #
 # How much to shrink? The test must not decide. Hold out half of the *training*
-# people (`validation_split(pids, 0.5)` marks their rows), learn on the others,
-# and let every held-out picture search all held-out pictures. Return the
-# candidate of the highest mAP; of a tie the first.
+# people: `validation_split(pids, 0.5)` is True in their rows. Learn on the
+# others, and let every held-out picture search all held-out pictures, by the
+# learned distance. Return the candidate of the highest mAP; of a tie the
+# first.
 #
 # The features are prepared here: directions, then the 64 strongest principal
 # axes, since 64 is what so few people can teach.
@@ -272,18 +285,32 @@ CANDIDATES = [0.01, 0.1, 0.3, 0.6, 0.9]
 best = choose(t, train.pids, train.camids, CANDIDATES)
 assert best in CANDIDATES
 ### BEGIN HIDDEN TESTS
-held = validation_split(train.pids, 0.5)
-ids = [x[held] for x in (train.pids, train.pids, train.camids, train.camids)]
+from reidlib.retrieval import fit_metric
 
 
-def judged(s):
-    rows = train.pids[~held], train.camids[~held]
-    mapped = fit_metric(t[~held], *rows, shrinkage=s).transform(t[held])
+def judged(x, pids, camids, s):
+    held = validation_split(pids, 0.5)
+    ids = [rows[held] for rows in (pids, pids, camids, camids)]
+    map_ = fit_metric(x[~held], pids[~held], camids[~held], shrinkage=s)
+    mapped = map_.transform(x[held])
     return evaluate(mapped, mapped, *ids, metric="euclidean").mAP
 
 
-score = {s: judged(s) for s in CANDIDATES}
-assert score[best] >= max(score.values()) - 1e-3
+def check(candidates, *data):
+    score = {s: judged(*data, s) for s in candidates}
+    chosen = choose(*data, candidates)
+    enough = score[chosen] >= max(score.values()) - 1e-3
+    assert enough, f"{chosen} is not the best of {score}"
+
+
+check(CANDIDATES, t, train.pids, train.camids)
+# here the swapped halves, and the cosine, would choose another
+rng = np.random.default_rng(5)
+who, where = np.repeat(np.arange(1, 25), 4), np.tile([1, 2, 3, 4], 24)
+x = rng.normal(size=(24, 10))[who - 1] * np.linspace(2, 0.2, 10)
+x += rng.normal(size=(96, 10)) * np.linspace(0.5, 1.5, 10)
+x += rng.normal(size=(4, 10))[where - 1]
+check([0.02, 0.2, 0.5, 0.8, 0.98], x, who, where)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -294,7 +321,9 @@ assert score[best] >= max(score.values()) - 1e-3
 L = learn(t, train.pids, train.camids, best)
 learned = bundle.judge(q @ L, g @ L, metric="euclidean")
 print("learned:", bootstrap(learned)["mAP"], " shrinkage", best)
-print("learned - cosine:", paired_bootstrap(learned, cosine))
+gain = paired_bootstrap(learned, cosine)
+print(f"learned - cosine: {gain.difference:+.3f} "
+      f"[{gain.low:+.3f}, {gain.high:+.3f}]")
 
 # %% [markdown]
 # ## Discuss
@@ -303,25 +332,41 @@ print("learned - cosine:", paired_bootstrap(learned, cosine))
 # zero? A learned metric needs people; forty are few. If it loses here, what
 # would you change first: more people, fewer axes, or more shrinkage?
 #
+# *Your answer:*
+
+# %% [markdown]
 # ## Stretch
 #
-# Every camera has its colour cast. Subtract from each feature the mean of its
-# camera, over the training pictures, before you learn: `of_camera(features,
-# camids, means)`. A test camera that training never saw keeps its features.
-# Does the gain survive a camera that is new?
+# Every camera has its colour cast. Before you learn, subtract from each
+# feature the mean of its camera: `of_camera(features, camids, means)`, where
+# `means` is a dict from camera to the mean of its training features. A camera
+# that is not in it keeps its features; their mean is near zero, because PCA
+# centred them. Does it help? And for a camera that training never saw? All six
+# are in training here, so simulate one: leave its training pictures out, and
+# look at its queries only.
 
 # %% nbgrader={"grade": false, "grade_id": "lab1-stretch", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
-means = {c: t[train.camids == c].mean(axis=0) for c in set(train.camids)}
-
-
 def of_camera(features, camids, means):
-    return features - np.array([means.get(c, 0 * features[0]) for c in camids])
+    none = np.zeros(features.shape[1])
+    return features - np.array([means.get(c, none) for c in camids])
 
 
-parts = [(t, train), (q, query), (g, gallery)]
-ct, cq, cg = (of_camera(f, part.camids, means) for f, part in parts)
-L = learn(ct, train.pids, train.camids, best)
-centred = bundle.judge(cq @ L, cg @ L, metric="euclidean")
-paired_bootstrap(centred, learned)
+def centred(rows):
+    """mAP of every query when training sees these rows only."""
+    cameras = set(train.camids[rows])
+    means = {c: t[rows & (train.camids == c)].mean(axis=0) for c in cameras}
+    ct = of_camera(t[rows], train.camids[rows], means)
+    cq = of_camera(q, query.camids, means)
+    cg = of_camera(g, gallery.camids, means)
+    L = learn(ct, train.pids[rows], train.camids[rows], best)
+    return bundle.judge(cq @ L, cg @ L, metric="euclidean")
+
+
+everything = centred(np.ones(len(t), dtype=bool))
+print(paired_bootstrap(everything, learned))
+new, without = 1, centred(train.camids != 1)
+asked = query.camids == new
+for result in (learned, everything, without):
+    print(f"{result.per_query('mAP')[asked].mean():.3f}")
 ### END SOLUTION

@@ -25,6 +25,9 @@
 # other data. Locked cells come back as they were.
 
 # %% nbgrader={"grade": false, "grade_id": "lab2-setup", "locked": true, "schema_version": 3, "solution": false, "task": false}
+from copy import deepcopy
+
+import matplotlib.pyplot as plt
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -74,8 +77,10 @@ def stripes(maps, n):
 
 # %% nbgrader={"grade": true, "grade_id": "lab2-stripes-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
 toy = torch.zeros(1, 2, 4, 2)
-toy[0, 0, :2], toy[0, 1, 2:] = 3.0, 5.0  # channel 0 above, channel 1 below
-torch.testing.assert_close(stripes(toy, 2), torch.tensor([[1., 0., 0., 1.]]))
+toy[0, 0, :2], toy[0, 1, :2] = 3.0, 4.0
+toy[0, 1, 2:] = 5.0
+found = stripes(toy, 2)  # both channels of the upper stripe, then of the lower
+torch.testing.assert_close(found, torch.tensor([[0.6, 0.8, 0.0, 1.0]]))
 assert stripes(torch.rand(3, 5, 4, 2), 4).shape == (3, 20)
 ### BEGIN HIDDEN TESTS
 x = torch.rand(2, 3, 6, 4, generator=torch.Generator().manual_seed(0))
@@ -141,6 +146,12 @@ x = torch.rand(2, 3, 4, 2, generator=torch.Generator().manual_seed(1))
 fresh = Attention(3)
 torch.testing.assert_close(fresh(x), x.mean(dim=(2, 3)))
 torch.testing.assert_close(fresh.weights(x), torch.full((2, 4, 2), 1 / 8))
+with torch.no_grad():
+    fresh.score.weight.fill_(1.0)
+a = fresh.weights(x).detach()
+torch.testing.assert_close(a.sum(dim=(1, 2)), torch.ones(2))
+highest = x[0].sum(dim=0).argmax()
+assert a[0].argmax() == highest, "the highest score has the most weight"
 ### BEGIN HIDDEN TESTS
 keen = Attention(3)
 with torch.no_grad():
@@ -177,8 +188,9 @@ class Head(nn.Module):
 # Write its training: `steps` times, draw `batch` rows with
 # `torch.randint(len(maps), (batch,), generator=draws)`, take the cross-entropy
 # of `head.classify(head(maps[rows]))`, and step AdamW with the learning rate
-# given. Return the head in **evaluation mode**: a batch norm in training mode
-# would let the other pictures of a batch into each descriptor.
+# given and PyTorch's other defaults. Return the head in **evaluation mode**: a
+# batch norm in training mode would let the other pictures of a batch into each
+# descriptor.
 
 # %% nbgrader={"grade": false, "grade_id": "lab2-train", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def fit(head, maps, labels, steps=150, batch=64, lr=3e-3):
@@ -204,8 +216,8 @@ toy = torch.randn(5, 6, 1, 1)[who] + 0.1 * torch.randn(40, 6, 4, 2)
 head = fit(Head(Attention(6), 6, 5), toy, who, steps=120, batch=20)
 right = head.classify(head(toy)).argmax(dim=1) == who
 assert right.all(), "the head should know its own training pictures"
-### BEGIN HIDDEN TESTS
 assert not head.training, "return the head in evaluation mode"
+### BEGIN HIDDEN TESTS
 torch.testing.assert_close(head(toy[:3]), head(toy)[:3])
 torch.manual_seed(1)
 before = Head(Attention(6), 6, 5)
@@ -248,11 +260,12 @@ print(f"{'R2 as it is':12} mAP", bootstrap(alone)["mAP"])
 results = {}
 for name, (pool, width) in pools.items():
     torch.manual_seed(0)
-    head = fit(Head(pool, width, classes), maps["train"], labels)
+    head = fit(Head(deepcopy(pool), width, classes), maps["train"], labels)
     with torch.no_grad():
         described = [head(maps[k]) for k in ("query", "gallery")]
     results[name] = bundle.judge(*described)
     print(f"{name:12} mAP", bootstrap(results[name])["mAP"])
+attention = head.pool  # of the last
 
 
 # %% [markdown]
@@ -279,6 +292,8 @@ table = gains(results, "global")
 assert set(table) == {"stripes", "attention"}
 intervals = [isinstance(gain, Interval) for gain in table.values()]
 assert all(intervals), "an Interval each"
+wanted = results["stripes"].mAP - results["global"].mAP
+assert abs(table["stripes"].value - wanted) < 1e-9, "system minus base"
 ### BEGIN HIDDEN TESTS
 for name, gain in table.items():
     wanted = results[name].mAP - results["global"].mAP
@@ -291,13 +306,30 @@ assert set(gains(results, "stripes")) == {"global", "attention"}
 ### END HIDDEN TESTS
 
 # %% tags=["nbval-ignore-output"]
+for name, gain in table.items():
+    print(f"{name:10} {gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]")
 figure = plots.gains(table, "gain in mAP over global average pooling")
 
 
 # %% [markdown]
 # *Differences to the same head on the global average, with 95 % intervals over
-# people. Look at whether an interval crosses the grey line. Alt text: two dots
-# with horizontal bars beside a vertical line at zero.*
+# people. Look at whether an interval crosses the line at zero. Alt text: two
+# dots with horizontal bars beside a vertical line at zero.*
+
+# %% tags=["nbval-ignore-output"] nbgrader={"grade": false, "grade_id": "lab2-look", "locked": true, "schema_version": 3, "solution": false, "task": false}
+with torch.no_grad():
+    a = attention.weights(maps["query"][:8])
+print(f"weights from {a.min():.3f} to {a.max():.3f}; equal ones are "
+      f"{1 / a[0].numel():.3f}")
+seen = F.interpolate(a[:, None] / a.max(), query.images.shape[2:])
+seen = (255 * seen.expand(-1, 3, -1, -1)).to(torch.uint8)
+shown = torch.cat([query.images[:8], seen])
+plots.picture_grid(shown, columns=8, rows=["query", "weight"], height=1)
+plt.show()
+
+# %% [markdown]
+# *Queries, and below each the weights of its places: the brighter, the
+# heavier. Alt text: eight people, and under each a coarse grid of greys.*
 #
 # ## Discuss
 #
@@ -305,12 +337,17 @@ figure = plots.gains(table, "gain in mAP over global average pooling")
 # does a crop that misses the feet show in the ranking? Where does your
 # attention look: at the person, or at the camera's background?
 #
+# *Your answer:*
+
+# %% [markdown]
 # ## Stretch
 #
-# Pose says where parts are, better than stripes do. Take the finer map
-# `labs.maps(encoder, images, "layer2")`, and average it in a small disc around
-# the shoulders (joints 2 and 5) and hips (9 and 12) of `query.points`, or over
-# the whole map where a joint is missing. Compare with stripes of that map.
+# Pose says where parts are. Is that better than stripes? Take the finer map
+# `labs.maps(bundle.phi.r2, images, "layer2")`, and average it in a disc around
+# the shoulders (joints 2 and 5) and hips (9 and 12) of `query.points`, which
+# are shares of the width and of the height. A radius of 0.12 of the height
+# holds a few places. Where a joint is missing, or no place is near, average
+# over the whole map. Compare with four stripes of that map.
 
 # %% nbgrader={"grade": false, "grade_id": "lab2-stretch", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION

@@ -55,10 +55,10 @@ print("of the drawings (N, K, D):", tuple(train.drawn.shape))
 #
 # * `copies(source, k)`: the picture's own feature instead of each drawing.
 #   A rule that gains on copies gains by arithmetic.
-# * `strangers(drawn, pids)`: each picture gets the drawings of a picture of
-#   **another person**. A rule that gains on strangers gains by noise. Draw the
-#   stranger with `np.random.default_rng(0)`; if nobody else is there, raise a
-#   `ValueError`.
+# * `strangers(drawn, pids)`: each picture gets all K drawings of *one* picture
+#   of **another person**. A rule that gains on strangers gains by noise. Draw
+#   that picture anew for each row, with one `np.random.default_rng(0)`; if
+#   nobody else is there, raise a `ValueError`.
 
 # %% nbgrader={"grade": false, "grade_id": "lab4-controls", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def copies(source, k):
@@ -87,7 +87,10 @@ assert same.shape == (len(query.pids), 3, query.features.shape[1])
 assert torch.equal(same[:, 2], query.features)
 mixed = strangers(query.drawn, query.pids)
 assert mixed.shape == query.drawn.shape
-assert not any(torch.equal(a, b) for a, b in zip(mixed, query.drawn))
+kept = any(torch.equal(a, b) for a, b in zip(mixed, query.drawn))
+assert not kept, "somebody has kept the own drawings"
+lent = strangers(torch.arange(3.0).view(3, 1, 1), np.array([1, 1, 2]))
+assert (lent[:2] == 2).all(), "another person, not only another picture"
 ### BEGIN HIDDEN TESTS
 who = np.array([1, 1, 1, 1, 1, 1, 2, 2, 3])
 lent = strangers(torch.arange(9.0)[:, None, None].expand(-1, 2, 1), who)
@@ -136,10 +139,11 @@ def reliable(weight, temperature=0.1):
 
 
 # %% nbgrader={"grade": true, "grade_id": "lab4-reliable-test", "locked": true, "points": 3, "schema_version": 3, "solution": false, "task": false}
-x, made = torch.tensor([[1., 0.]]), torch.tensor([[[0., 1.], [0., -1.]]])
-wanted = torch.tensor([[0.5, 0, 0, 0.375, 0, -0.375]]).abs().sqrt()
-wanted[0, 5] *= -1
-torch.testing.assert_close(reliable(0.75)(x, made)[:, 1:], wanted[:, 1:])
+x, made = torch.tensor([[2., 0.]]), torch.tensor([[[3., 4.], [0., -2.]]])
+a = torch.tensor([0.6, 0.0]).softmax(dim=0)  # of the two cosines, tau = 1
+own, one, two = 0.25**0.5, (0.75 * a[0]) ** 0.5, (0.75 * a[1]) ** 0.5
+wanted = torch.tensor([[own, 0.0, 0.6 * one, 0.8 * one, 0.0, -two]])
+torch.testing.assert_close(reliable(0.75, temperature=1.0)(x, made), wanted)
 assert reliable(0.4)(query.features, query.drawn).shape == (
     len(query.pids), (1 + query.drawn.shape[1]) * query.features.shape[1]
 )
@@ -169,16 +173,18 @@ for row, (a, b) in enumerate(zip(x, made)):
 # `rules.fitted_weight(make, source, drawn, table)` finds the weight with the
 # highest mAP among the pictures that you give, where `make` turns a weight
 # into a rule and `table` holds their `pid` and `camid`. Call it for
-# `reliable`, with the temperature given, on **training** pictures.
+# `reliable`, with the temperature given, on **training** pictures: our R2 has
+# never seen those people either. Print the weight, and return the rule.
 
 # %% nbgrader={"grade": false, "grade_id": "lab4-fit", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def fit(temperature):
-    """tau -> `reliable` with the weight that training people choose."""
+    """tau -> the rule `reliable`, with the weight that training chooses."""
     ### BEGIN SOLUTION
     table = pd.DataFrame({"pid": train.pids, "camid": train.camids})
     weight = rules.fitted_weight(
         lambda w: reliable(w, temperature), train.features, train.drawn, table
     )
+    print("weight", weight)
     return reliable(weight, temperature)
     ### END SOLUTION
 
@@ -244,7 +250,12 @@ assert abs(report(rules.mean)["drawings"].value - wanted) < 1e-6
 # %% tags=["nbval-ignore-output"]
 both = (query, gallery)
 beside = bundle.judge(*(rules.slots(0.3)(p.features, p.drawn) for p in both))
+mine = bundle.judge(*(chosen(p.features, p.drawn) for p in both))
 print("slots(0.3): mAP", bootstrap(beside)["mAP"])
+print("reliable:   mAP", bootstrap(mine)["mAP"])
+more = paired_bootstrap(mine, beside)
+print(f"reliable - slots: {more.difference:+.3f} "
+      f"[{more.low:+.3f}, {more.high:+.3f}]")
 figure = plots.gains(table, "gain in mAP over the picture alone")
 
 # %% [markdown]
@@ -258,8 +269,12 @@ figure = plots.gains(table, "gain in mAP over the picture alone")
 # Why can `reliable` gain on copies nothing at all? A drawing agrees most with
 # its picture when it shows the picture's own pose. So does agreement measure
 # quality, or sameness of pose, and what does that do to a drawing that adds
-# something new?
+# something new? And how much do the cosines of one picture's drawings differ:
+# are the weights far from even?
 #
+# *Your answer:*
+
+# %% [markdown]
 # ## Stretch
 #
 # Let the *pair* decide: compare drawing $k$ of the query with drawing $k$ of a

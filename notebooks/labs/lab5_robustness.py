@@ -95,6 +95,11 @@ same = corrupt(query.images, 1.0, again(0))
 assert torch.equal(same, worst), "not repeatable"
 assert change(0.0) < change(0.5) < change(1.0), "more severe, more change"
 assert change(1.0) >= 10, f"{change(1.0):.1f} grey levels are too few"
+crowd = query.images[:1, :, :48, :20].expand(16, -1, -1, -1).clone()
+spoilt = corrupt(crowd, 1.0, again(0))
+assert spoilt.shape == crowd.shape, "any height and width"
+kinds = {picture.numpy().tobytes() for picture in spoilt}
+assert len(kinds) > 1, "a draw of its own for each picture"
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(1)
 first = corrupt(query.images, 0.7, again(3))
@@ -105,20 +110,14 @@ assert torch.equal(corrupt(query.images, 0.7, again(3)), first), (
 assert not torch.equal(corrupt(query.images, 0.7, again(4)), first), (
     "another seed, another draw"
 )
-grey = torch.full((16, 3, 24, 20), 128, dtype=torch.uint8)
-spoilt = corrupt(grey, 1.0, again(0))
-assert spoilt.shape == grey.shape, "any height and width"
-assert len({picture.numpy().tobytes() for picture in spoilt}) > 8, (
-    "a draw of its own for each picture"
-)
 steps = [change(s, seed=5) for s in (0.0, 0.25, 0.5, 0.75, 1.0)]
 assert steps == sorted(steps) and steps[0] == 0
 rng = again(0)
-twice = [corrupt(grey, 1.0, rng) for _ in range(2)]
+twice = [corrupt(crowd, 1.0, rng) for _ in range(2)]
 assert not torch.equal(*twice), "the generator must move on, not be re-seeded"
 for wrong in (-0.1, 1.5):
     try:
-        corrupt(grey, wrong, again(0))
+        corrupt(crowd, wrong, again(0))
     except ValueError:
         continue
     raise AssertionError(f"severity {wrong} must raise a ValueError")
@@ -141,7 +140,8 @@ figure = plots.picture_grid(
 # Spoil the **queries** only: the gallery is the archive, taken on better days.
 # For each severity make a new generator with `manual_seed(seed)`, so that the
 # draws are the same and only the severity changes; describe the spoilt queries
-# with `extract(network, images)`; judge them against clean gallery features.
+# with `extract(network, images)`; judge them against the clean gallery, which
+# the same network has described. (`gallery.features` are R2's.)
 # Return the *results*: intervals come later.
 
 # %% nbgrader={"grade": false, "grade_id": "lab5-curve", "locked": false, "schema_version": 3, "solution": true, "task": false}
@@ -181,15 +181,20 @@ assert seen[0][2] == seen[1][2] == float(torch.rand(1, generator=again(7))), (
     "a new generator with the same seed for each severity"
 )
 assert black[0.2].mAP == black[0.9].mAP < clean.mAP
+other = bundle.phi.drawn_encoder
+wanted = bundle.judge(*(extract(other, p.images) for p in (query, gallery)))
+found_ = curve(other, corrupt, [0.0])[0.0].mAP
+assert abs(found_ - wanted.mAP) < 1e-6, "the same network for both"
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 3. The report (3 points)
 #
 # Two numbers sum up a curve. The mAP at each severity, as an `Interval` from
-# `bootstrap`; and what was *lost*, the paired difference to severity 0, whose
-# interval is far narrower, because hard queries are hard at every severity.
-# A loss is negative. Return both for every severity.
+# `bootstrap`; and what was *lost*, the paired difference to severity 0. While
+# the damage is mild its interval is narrower, because a query that is hard is
+# hard in both; near the floor, where all are hard, it is not. A loss is
+# negative. Return both for every severity.
 
 # %% nbgrader={"grade": false, "grade_id": "lab5-report", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def report(results):
@@ -209,6 +214,7 @@ rows = report(found)
 assert list(rows) == [0.0, 1.0]
 assert all(isinstance(part, Interval) for row in rows.values() for part in row)
 assert rows[0.0][1].value == 0, "nothing is lost at severity 0"
+assert rows[1.0][1].value < 0, "a loss is negative"
 ### BEGIN HIDDEN TESTS
 rows = report(black | {0.0: clean})
 for severity, (score, lost) in rows.items():
@@ -238,6 +244,9 @@ for severity, (score, lost) in rows.items():
 # Which failure did you measure: the descriptor's, or a lack of such pictures
 # in its training? How would you tell the two apart?
 #
+# *Your answer:*
+
+# %% [markdown]
 # ## Stretch
 #
 # The whole extractor `bundle.phi` looks at the picture and at drawings of it.
