@@ -9,10 +9,14 @@ import pytest
 import torch
 
 from book import longer
+from reidlib.profiles import FULL
+from reidlib.records import read_record
 from reidlib.runs import Run
 from reidlib.training import recipe
 from tests.conftest import TINY
 from tests.test_experiments import MANIFEST, check_interval
+
+RECORD = longer.RESULTS / "market1501-holdout-longer.json"
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +57,11 @@ def test_a_longer_training_is_recorded_beside_the_short_one(
 def test_one_recipe_is_enough(tiny_run: Run, tmp_path: Path) -> None:
     rows = made(tiny_run, tmp_path, "--steps", "4", "--recipes", "plain")["rows"]
     assert [row["system"] for row in rows] == ["smoke", "plain"]
+
+
+def test_the_recorded_training_finds_three_of_four_people_at_first_sight() -> None:
+    rows = {row["system"]: row for row in read_record(RECORD)["rows"]}
+    ours = rows["modern"]
+    assert ours["size"] == list(FULL.size)
+    assert ours["interval"]["rank1"][0] > 0.75
+    assert ours["over smoke"]["interval"]["mAP"][0] > 0
