@@ -37,7 +37,9 @@ def without_words(caption: nodes.emphasis) -> None:
     for text in list(caption.findall(nodes.Text)):
         kept = "" if found else WORDS.split(text)[0]
         found = found or kept != text
-        text.parent.replace(text, nodes.Text(kept))
+        siblings = text.parent  # whose `replace` would take the first equal text
+        place = next(i for i, child in enumerate(siblings) if child is text)
+        siblings[place] = nodes.Text(kept)
 
 
 class Captions(SphinxPostTransform):

@@ -74,3 +74,10 @@ def test_words_after_alt_text_are_read_aloud_and_not_shown():
     assert words(caption) == "a thick line."
     without_words(caption)
     assert caption.astext() == "See x rise."
+
+
+def test_lines_that_are_shown_keep_their_ends():
+    lines = ["One for", "\n", "R1. Alt text: a", "\n", "line."]
+    caption = nodes.emphasis("", "", *map(nodes.Text, lines))
+    without_words(caption)
+    assert caption.astext() == "One for\nR1."
