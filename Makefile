@@ -15,7 +15,6 @@ BIN   := $(VENV)/bin
 STAMP := $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 CHAPTERS = $(wildcard notebooks/[0-9]*.ipynb)
-TRAINING = $(wildcard notebooks/0[3467]_*.ipynb)
 
 .PHONY: env reproduce notebooks lab labs test bench book web lint clean help
 
@@ -64,7 +63,7 @@ labs: env
 test: env
 	$(BIN)/python -m pytest --nbval --nbval-current-env --doctest-modules \
 		-n 2 --dist loadfile --no-loadscope-reorder -p no:cacheprovider \
-		$(TRAINING) tests reidlib $(filter-out $(TRAINING),$(CHAPTERS))
+		$(CHAPTERS) tests reidlib
 
 bench: env
 	$(BIN)/python tests/benchmarks/bench_retrieval.py --threads $(CORES) $(BENCH)

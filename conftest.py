@@ -13,7 +13,7 @@ os.environ.pop("MPLBACKEND", None)
 
 KERNEL_SILENT = 120  # seconds for a cell's last output; nbval's own 5 fail when busy
 
-TRAINING = ("03_", "04_", "06_", "07_")  # as in the Makefile, which puts them first
+TRAINING = ("03_", "04_", "06_", "07_")
 
 
 class ChaptersInOrder(LoadFileScheduling):

@@ -136,7 +136,7 @@ def augmentation(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
         counts: dict[str, int] = {}
         for name in ("real", "copies", "drawn"):
             trained, counts[name] = _enlarged(part, name, given.each)
-            results[name] = _tested(part, trained)
+            results[name] = tested(part, trained)
         for name, result in results.items():
             row = {
                 "system": name,
@@ -241,13 +241,16 @@ def recipes(run: runs.Run, _: argparse.Namespace) -> Iterator[Row]:
             "score": trained.stage.metrics["score"],
             "held out": as_record(bootstrap(held, seed=run.seed)),
             "over profile": difference(held, base, run.seed),
-            "test": as_record(bootstrap(_tested(run, trained), seed=run.seed)),
+            "test": as_record(bootstrap(tested(run, trained), seed=run.seed)),
         } | bill(trained.stage)
 
 
-def _tested(run: runs.Run, trained: stages.Trained) -> RetrievalResult:
-    parts = [extract(trained.network, run.images(s)) for s in ("query", "gallery")]
-    return run.evaluate(*parts)
+def tested(
+    run: runs.Run, trained: stages.Trained, *, flip: bool = False
+) -> RetrievalResult:
+    """The test's queries in its gallery; ``flip`` as in `extract`."""
+    parts = (run.images(s) for s in ("query", "gallery"))
+    return run.evaluate(*(extract(trained.network, x, flip=flip) for x in parts))
 
 
 def _measured(numbers: pd.Series) -> Row:

@@ -12,6 +12,7 @@ import numpy as np
 from book.cards import measured, table
 from reidlib.errors import ReIDDataError
 from reidlib.records import Record
+from reidlib.retrieval import Interval
 
 HERE = Path(__file__).resolve().parent
 PLACES = (HERE.parent / "README.md", HERE / "intro.md")
@@ -39,8 +40,8 @@ BROKEN = """\
 """
 
 LONGER = """\
-*R2 alone, trained for {minutes:.0f} minutes on two CPU cores on pictures of 128 by 64
-(chapter 3): rank-1 {rank1}, mAP {mAP} on the same hold-out.*
+*R2 alone, trained for {minutes:.0f} minutes on two CPU cores on pictures of {height} by
+{width} (chapter 3): rank-1 {rank1}, mAP {mAP} on Market-1501's hold-out.*
 """
 
 
@@ -82,11 +83,9 @@ def longer(entry: Record | None) -> str:
     if entry is None:
         return ""
     best = max(entry["rows"], key=lambda row: row["held out"])
-    marks = {m: (best[m], *best["interval"][m]) for m in ("rank1", "mAP")}
-    said = {
-        m: f"{v:.2f} [{low:.2f}, {high:.2f}]" for m, (v, low, high) in marks.items()
-    }
-    return LONGER.format(minutes=best["seconds"] / 60, **said)
+    marks = {m: Interval(best[m], *best["interval"][m]) for m in ("rank1", "mAP")}
+    size = dict(zip(("height", "width"), best["size"], strict=True))
+    return LONGER.format(minutes=best["seconds"] / 60, **size, **marks)
 
 
 def placed(page: str, text: str) -> str:

@@ -127,7 +127,7 @@ def test_the_recorded_fusionnet_pays_with_drawings_that_keep_the_person() -> Non
     assert gain(rows["paper's generator", "FusionNet"]) <= 0
 
 
-def test_the_recorded_gain_is_larger_for_the_other_side_and_no_controls_is() -> None:
+def test_the_recorded_gain_but_no_control_is_larger_for_the_other_side() -> None:
     rows = recorded("synthetic-fusions-larger")
     more = {
         name: row["sides"]["interval"]["other gains more by"]

@@ -1,6 +1,7 @@
 """What a feature network sees in drawings: realism, identity, diversity."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -82,7 +83,7 @@ def retention(
     camids: ArrayLike,
     gallery_pids: ArrayLike,
     gallery_camids: ArrayLike,
-    **options: str,
+    **options: Any,
 ) -> Retention:
     """Does a drawing find its person among real pictures?
 
@@ -108,9 +109,10 @@ def retention(
         )
     check_features(sources, "sources'", vary=len(sources) > 1)
     check_features(gallery, "gallery", vary=len(gallery) > 1)
-    truth = (pids, gallery_pids, camids, gallery_camids)
+    people, cameras = np.asarray(pids), np.asarray(camids)
+    others, theirs = np.asarray(gallery_pids), np.asarray(gallery_camids)
     results = [
-        evaluate(q, gallery, *(np.asarray(ids) for ids in truth), **options)  # type: ignore[arg-type]
+        evaluate(q, gallery, people, others, cameras, theirs, **options)
         for q in (drawn, sources)
     ]
     return Retention(*results)
