@@ -289,8 +289,8 @@ def scaled(run: runs.Run, factor: float) -> runs.Run:
         return run
     parts: dict[str, Any] = {
         name: replace(config, steps=max(2, round(config.steps * factor)))
-        for name in ("attributes", "encoder", "ptgan", "fusion", "poser")
-        for config in [getattr(run.profile, name)]
+        for name in ("attributes", "encoder", "second", "ptgan", "fusion", "poser")
+        if (config := getattr(run.profile, name)) is not None
     }
     parts["ptgan"] = replace(parts["ptgan"], alarms=False)  # all is a collapse yet
     least = 2 * run.profile.attributes.batch
@@ -311,7 +311,7 @@ def options(text: str | None, commands: Iterable[str] = ()) -> argparse.Argument
         parser.add_argument("command", choices=commands)
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", default="", help="empty: the world is rendered")
-    parser.add_argument("--profile", default="smoke", help="smoke or full")
+    parser.add_argument("--profile", default="smoke", help="smoke, longer or full")
     return parser
 
 

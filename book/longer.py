@@ -2,12 +2,12 @@
 
     python -m book.longer --dataset market1501 --root data/Market-1501-v15.09.15
 
-Pictures of the paper's 128 by 64 pixels, ResNet-18 instead of ResNet-50, bfloat16 where
-the CPU has it, and most of an hour instead of a minute. R1 learns what rendered people
-wear; R2 goes on from there, by the smoke profile's recipe and by the modern one. The
-file <dataset>-longer.json in book/results has a row for each, and one for the smoke
-profile. What is trained are stages of a run, so that a second call goes on where the
-first was stopped.
+R2 of the ``longer`` profile: pictures of the paper's 128 by 64 pixels, ResNet-18
+instead of ResNet-50, bfloat16 where the CPU has it, and most of an hour instead of a
+minute. R1 learns what rendered people wear; R2 goes on from there, by the smoke
+profile's recipe and by the modern one. The file <dataset>-longer.json in book/results
+has a row for each, and one for the smoke profile. What is trained are stages of a run,
+so that a second call goes on where the first was stopped.
 """
 
 import argparse
@@ -17,27 +17,28 @@ from pathlib import Path
 
 import torch
 
-from book.experiments import RESULTS, Row, begun, bill, difference, options, tested
+from book.experiments import (
+    RESULTS,
+    Row,
+    begun,
+    bill,
+    difference,
+    options,
+    stage_name,
+    tested,
+)
 from reidlib import runs, stages
 from reidlib.data.reading import free_cores
-from reidlib.profiles import SMALL, SMOKE
+from reidlib.profiles import LONGER, SMOKE
 from reidlib.records import write_record
 from reidlib.retrieval import RetrievalResult, as_record, bootstrap
-from reidlib.training import EncoderConfig, recipe
+from reidlib.training import EncoderConfig
 
-PLAIN = replace(SMOKE.encoder, arch="resnet18", precision="bf16")
+PROFILE = LONGER
 RECIPES = {
-    "plain": PLAIN,
-    "modern": replace(recipe("modern", PLAIN), lr=1e-3),  # no ImageNet's to be kept
+    "plain": replace(SMOKE.encoder, arch="resnet18", precision="bf16"),
+    "modern": LONGER.encoder,
 }
-PROFILE = replace(
-    SMOKE,
-    name="longer",
-    size=(128, 64),
-    population=6000,
-    attributes=replace(SMALL, arch="resnet18", precision="bf16", steps=600),
-    deterministic=False,
-)
 
 
 def systems(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
@@ -50,7 +51,8 @@ def systems(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
     torch.set_num_threads(free_cores())
     for name in given.recipes:
         config = replace(RECIPES[name], steps=given.steps)
-        trained = stages.r2(run, config, f"r2-{name}")
+        own = config == run.profile.encoder
+        trained = stages.r2(run, config, stage_name("r2", name, own=own))
         yield row(run, name, trained, config, tested(run, trained), base)
 
 

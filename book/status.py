@@ -28,10 +28,13 @@ The chapters' last run: data set `{dataset}`, profile `{profile}`, seed {seed},
 {chapters}
 
 A chapter's time holds the training of whatever {{term}}`stage` it had to make, and not
-of those that it found. Memory is the largest that its process held. Making the stages
-took:
+of those that it found. Memory is the largest that its process held.
+
+```{{admonition}} What making each stage took
+:class: dropdown
 
 {stages}
+```
 
 This page was written by
 

@@ -3,7 +3,8 @@
     python -m book.systems --seeds 0 1 2
     python -m book.systems --dataset cuhk01 --root data/CUHK01 --trials 0 1 2
 
-Writes <dataset>-systems.json into book/results: a manifest, and one row for each
+Writes <dataset>-systems.json (of another profile than smoke,
+<dataset>-systems-<profile>.json) into book/results: a manifest, and one row for each
 system, without and with re-ranking, seed and trial, beside rows over all seeds and the
 mean and standard deviation over trials. Costs are those of one warm call on a batch.
 What is trained are stages of a run, so that a second call goes on where the first was
@@ -23,13 +24,12 @@ import torch
 from torch import Tensor, nn
 
 from book.experiments import RESULTS, kinds, scaled
+from book.looking import Drawings, Fused, Views
 from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of
 from reidlib import fusing, manifests, runs, stages
 from reidlib.costs import extra_memory, milliseconds
 from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
-from reidlib.models import redraw
-from reidlib.pose import pose_vector
 from reidlib.records import write_record
 from reidlib.retrieval import (
     PROTOCOLS,
@@ -39,29 +39,12 @@ from reidlib.retrieval import (
     over_trials,
 )
 from reidlib.retrieval.rerank import PRESETS, Settings, reranked_distance
-from reidlib.training import extract, recipe, to_float, to_uint8
+from reidlib.training import extract, recipe
 from reidlib.training.features import describer
 
 GROUPS = ("as retrieved", "re-ranked")
 BATCH = 16  # pictures of a call whose cost is measured
 RANKS = ("rank1", "rank5", "rank10", "mAP")
-
-
-class Drawing(nn.Module):
-    """A picture and its drawings, described and joined by a rule."""
-
-    def __init__(self, run: runs.Run, drawer: Any, eye: nn.Module, rule: Any) -> None:
-        super().__init__()
-        self.look, self.g = stages.source_encoder(run, drawer), drawer.network
-        self.own, self.eye, self.rule = stages.r2(run).network, eye, rule
-        poses = stages.poses(run).network.poses_
-        self.vectors = nn.Buffer(torch.as_tensor(pose_vector(poses)))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] → (B, D')."""
-        drawn = redraw(self.look, self.g, images, self.vectors)
-        seen = self.eye(to_float(to_uint8(drawn.flatten(0, 1))))
-        return self.rule(self.own(images), seen.unflatten(0, drawn.shape[:2]))
 
 
 @dataclass(frozen=True)
@@ -95,31 +78,40 @@ def paper(run: runs.Run) -> Subject:
     chosen = stages.poses(run)
     fused, made = stages.fusion(run, chosen)
     k = len(chosen.network.poses_)
-    network = Drawing(run, stages.ptgan(run), stages.r2(run).network, fused.network)
+    drawings = Drawings(run, stages.ptgan(run))
+    network = Fused(run, drawings, stages.r2(run).network, fused.network)
     return Subject(System("pt-GAN and FusionNet", "", made, 1 + k, k, {}), network)
 
 
-def ruled(run: runs.Run, name: str, rule: Any, *, second: bool = False) -> Subject:
+def ruled(
+    run: runs.Run, name: str, rule: Any, *, kind: str = "drawn", second: bool = False
+) -> Subject:
     """A rule on the drawings of the aligned generator, as in `book.fusions`.
 
     Args:
-        second: whether the drawings have an encoder of their own.
+        kind: "drawn"; or a control in place of the drawings, "augmented" or "copies".
+        second: whether they have an encoder of their own.
     """
     drawer = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
-    eye = fusing.second_encoder(run, drawer=drawer) if second else stages.r2(run)
-    found = fusing.evidence(run, drawer=drawer, second=eye if second else None)
+    eye = fusing.second_encoder(run, kind, drawer=drawer) if second else stages.r2(run)
+    found = fusing.evidence(run, kind, drawer=drawer, second=eye if second else None)
+    k = 1 if kind == "copies" else found.count  # all copies are one
+    drawn = {s: x[:, :k] for s, x in found.drawn.items()}
     facts: Row = {}
     if rule is not fusing.maximum:
         pids, share = run.data.train["pid"], run.profile.fusion.held_out
         out = validation_split(pids, share, run.seed)
         rows = torch.as_tensor(out)
-        x, g = found.source["train"][rows], found.drawn["train"][rows]
+        x, g = found.source["train"][rows], drawn["train"][rows]
         facts["weight"] = fusing.fitted_weight(rule, x, g, run.data.train[out])
         rule = rule(facts["weight"])
-    made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
-    network = Drawing(run, drawer, eye.network, rule)
-    k = found.count
-    return Subject(System(name, "", made, 1 + k, k, facts), network)
+    made = {s: rule(found.source[s], drawn[s]) for s in FOUND}
+    more: nn.Module = Drawings(run, drawer)
+    if kind != "drawn":
+        more = Views(k if kind == "augmented" else 0)
+    network = Fused(run, more, eye.network, rule)
+    count = k if kind == "drawn" else 0
+    return Subject(System(name, "", made, 1 + k, count, facts), network)
 
 
 def held(run: runs.Run, name: str, part: str = "") -> Subject:
@@ -145,6 +137,16 @@ SYSTEMS: dict[str, Callable[[runs.Run], Subject]] = {
     "maximum": partial(ruled, name="maximum, as PN-GAN", rule=fusing.maximum),
     "sum": partial(ruled, name="sum, as Pose2ID", rule=fusing.weighted_sum),
     "full": partial(ruled, name="full model", rule=fusing.slots, second=True),
+    "views": partial(
+        ruled, name="control: shifted views", rule=fusing.slots, kind="augmented"
+    ),
+    "twice": partial(
+        ruled,
+        name="control: second encoder on copies",
+        rule=fusing.slots,
+        kind="copies",
+        second=True,
+    ),
     "shipped-r2": partial(held, name="shipped R2", part="r2"),
     "shipped": partial(held, name="shipped full model"),
 }
@@ -246,7 +248,7 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--dataset", default="synthetic")
     parser.add_argument("--root", default="", help="empty: the world is rendered")
-    parser.add_argument("--profile", default="smoke", help="smoke or full")
+    parser.add_argument("--profile", default="smoke", help="smoke, longer or full")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trials", type=int, nargs="+", default=[0])
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=[*SYSTEMS])
@@ -295,7 +297,8 @@ def main(arguments: list[str] | None = None) -> Path:
     }
     # A rehearsal's numbers are no record.
     out = RESULTS if given.steps_scale == 1 else run.folder / "results"
-    path = (given.out or out) / f"{key}-systems.json"
+    scale = "" if given.profile == "smoke" else f"-{given.profile}"
+    path = (given.out or out) / f"{key}-systems{scale}.json"
     write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path

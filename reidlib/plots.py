@@ -183,15 +183,32 @@ def pose_grid(
 
 
 def curves(history: pd.DataFrame, columns: Sequence[Sequence[str]]) -> Figure:
-    """Training curves, one panel for each group of columns."""
+    """Training curves, one panel for each group of columns; their names above."""
     figure, axes = plt.subplots(
-        1, len(columns), figsize=(WIDTH, 2.3), squeeze=False, sharex=True
+        1,
+        len(columns),
+        figsize=(WIDTH, 2.4),
+        squeeze=False,
+        sharex=True,
+        layout="none",  # "constrained" parts panels whose legend is wider than they
+        gridspec_kw={"left": 0.07, "right": 0.99, "wspace": 0.27},
     )
     for ax, names in zip(axes[0], columns, strict=True):
         for name in names:
             ax.plot(history["step"], history[name], label=name)
         ax.set_xlabel("step")
-        ax.legend()
+        ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=len(names),
+            fontsize=8,
+            borderpad=0,
+            borderaxespad=0.3,
+            columnspacing=0.8,
+            handlelength=1,
+            handletextpad=0.4,
+            frameon=False,
+        )
     return figure
 
 

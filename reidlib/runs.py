@@ -228,7 +228,7 @@ def begin(
         chapter: who asks, for messages.
         dataset: a name of ``load_dataset``.
         root: its folder; empty for the synthetic world, which is then rendered.
-        profile: "smoke" or "full".
+        profile: "smoke", "longer" or "full".
         seed: of everything that is drawn at random, data set apart.
         namespace: ``globals()`` of a notebook; a parameter that no chapter knows
             is then an error instead of papermill's warning.

@@ -13,7 +13,7 @@ class Where:
     Attributes:
         dataset: market1501, dukemtmc, cuhk03, cuhk01, folder or synthetic.
         root: its folder, or a CSV of images; empty for the synthetic world.
-        profile: smoke or full.
+        profile: smoke, longer or full.
         seed: of everything drawn at random.
         protocol: of the data set's several; empty for its usual one.
         trial: which of the protocol's splits.

@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from book import systems
+from reidlib.profiles import PROFILES
 from reidlib.records import read_record
 from reidlib.runs import Run
 from reidlib.training.features import describer
 
 NAMES = ["r1", "r2-paper", "r2-modern", "paper", "maximum", "sum", "full"]
+NAMES += ["views", "twice"]
 
 
 def made(run: Run, out: Path, *words: str) -> dict:
@@ -24,7 +26,7 @@ def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
 ) -> None:
     record = made(tiny_run, tmp_path, "--systems", *NAMES)
     rows = record["rows"]
-    assert (tmp_path / "synthetic-systems.json").is_file()
+    assert (tmp_path / "synthetic-systems-tiny.json").is_file()
     assert record["manifest"]["reranking"]["k1"] == 20
     assert {row["group"] for row in rows} == set(systems.GROUPS)
     by = {(r["group"], r["system"]): r for r in rows}
@@ -35,11 +37,25 @@ def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
         assert (alone["encoded"], alone["drawn"]) == (1, 0)
         assert (whole["encoded"], whole["drawn"]) == (3, 2)
         assert whole["numbers"] == 3 * alone["numbers"]
+        for control, looks in (("shifted views", 3), ("second encoder on copies", 2)):
+            row = by[group, f"control: {control}"]
+            assert (row["encoded"], row["drawn"]) == (looks, 0)
+            assert row["numbers"] == looks * alone["numbers"]
         assert whole["ms"] > alone["ms"] > 0
         assert whole["parameters"] > alone["parameters"]
         assert whole["rank1"] <= whole["rank5"] <= whole["rank10"]
     assert by["re-ranked", "R2"]["re-ranking ms"] > 0
     assert "re-ranking ms" not in by["as retrieved", "R2"]
+
+
+def test_another_profile_has_a_file_of_its_own(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PROFILES, "smoke", PROFILES["tiny"])
+    words = ["--root", str(tiny_run.data.root), "--systems", "r1"]
+    for profile, name in (("smoke", "systems"), ("tiny", "systems-tiny")):
+        out = ["--profile", profile, "--out", str(tmp_path)]
+        assert systems.main([*words, *out]).name == f"synthetic-{name}.json"
 
 
 def test_several_seeds_are_averaged(tiny_run: Run, tmp_path: Path, capsys) -> None:
@@ -51,7 +67,7 @@ def test_several_seeds_are_averaged(tiny_run: Run, tmp_path: Path, capsys) -> No
         assert by[*key, "all"] == pytest.approx(np.mean(each))
 
 
-@pytest.mark.parametrize("name", ["r2-modern", "paper", "full"])
+@pytest.mark.parametrize("name", ["r2-modern", "paper", "full", "views", "twice"])
 def test_the_network_that_is_timed_makes_the_descriptors_that_are_scored(
     tiny_run: Run, name: str
 ) -> None:
@@ -86,7 +102,7 @@ def test_trials_have_a_mean_and_a_deviation(
     monkeypatch.setattr(systems.runs, "begin", held_out)
     record = made(tiny_run, tmp_path, "--systems", "r2", "--trials", "0", "1")
     assert record["manifest"]["dataset"] == "synthetic-holdout"
-    assert (tmp_path / "synthetic-holdout-systems.json").is_file()
+    assert (tmp_path / "synthetic-holdout-systems-tiny.json").is_file()
     rows = [r for r in record["rows"] if r["group"] == "as retrieved"]
     each = [r["mAP"] for r in rows if r["trial"] in (0, 1)]
     (spread,) = (r["spread"] for r in rows if r["trial"] == "all")

@@ -91,7 +91,7 @@ def evidence(
     count = len(chosen.network.poses_)
 
     def build(_: object) -> Made:
-        return Made({s: _seen(eye.network, made(s)) for s in SPLITS})
+        return Made({s: _seen(run, eye.network, made(s)) for s in SPLITS})
 
     def made(split: str) -> Tensor:
         return pictures(run, split, kind, drawer=drawer, chosen=chosen)
@@ -104,9 +104,11 @@ def evidence(
     return Evidence(kind, own, drawn, (stage,))
 
 
-def _seen(network: Encoder, images: Tensor) -> Tensor:
+def _seen(run: Run, network: Encoder, images: Tensor) -> Tensor:
     """(N, K, 3, H, W) uint8 → (N, K, D)."""
-    return extract(network, images.flatten(0, 1)).unflatten(0, images.shape[:2])
+    precision = run.profile.encoder.precision
+    found = extract(network, images.flatten(0, 1), precision=precision)
+    return found.unflatten(0, images.shape[:2])
 
 
 def pictures(
@@ -166,8 +168,9 @@ def _drawings(
     count = poses.shape[1]
     size = max(1, batch // count)
     made = []
-    with serving(stages.source_encoder(run, drawer), drawer.network) as (device, nets):
-        encoder, g = nets
+    networks = stages.source_encoder(run, drawer), drawer.network
+    precision = run.profile.ptgan.precision
+    with serving(*networks, precision=precision) as (device, (encoder, g)):
         for start in range(0, len(images), size):
             part = images[start : start + size]
             vectors = pose_vector(poses[start : start + size].reshape(-1, 25, 2))

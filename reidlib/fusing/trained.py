@@ -99,7 +99,7 @@ def second_encoder(
     chosen: Trained[PoseClusterer] | None = None,
     config: EncoderConfig | None = None,
 ) -> Trained[Encoder]:
-    """R2, trained as long again on the evidence instead of the photographs.
+    """R2, trained further on the evidence instead of the photographs.
 
     R2 has never seen a drawing. PN-GAN trains a second network on its drawings for
     that; here it starts from R2's weights. For kind "copies", it is the control that
@@ -107,16 +107,17 @@ def second_encoder(
 
     Args:
         kind: as in `evidence`.
-        config: of the training; None: the profile's. With a triplet loss it also pulls
-            together what is hardest to recognise: among the drawings of one person
-            these are other poses of other photographs.
+        config: of the training; None: the profile's ``second``, or R2's. With a
+            triplet loss it also pulls together what is hardest to recognise: among the
+            drawings of one person these are other poses of other photographs.
     """
     drawer, chosen = drawer or stages.ptgan(run), chosen or stages.poses(run)
     first, table = stages.r2(run), run.data.train
     once = kind in ("copies", "cleaned")  # of which there is one picture, not K
     count = 1 if once else len(chosen.network.poses_)
     table = table.loc[table.index.repeat(count)].reset_index(drop=True)
-    config = fitting(config or run.profile.encoder, table, run.seed)
+    config = config or run.profile.second or run.profile.encoder
+    config = fitting(config, table, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
         images = pictures(run, "train", kind, drawer=drawer, chosen=chosen)

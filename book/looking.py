@@ -1,0 +1,55 @@
+"""Systems of `book.systems` as networks from picture to descriptor, to be timed."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reidlib import fusing, runs, stages
+from reidlib.models import redraw
+from reidlib.pose import pose_vector
+from reidlib.training import to_float, to_uint8
+
+
+class Drawings(nn.Module):
+    """The pictures that a generator draws in a run's K poses."""
+
+    def __init__(self, run: runs.Run, drawer: Any) -> None:
+        super().__init__()
+        self.look, self.g = stages.source_encoder(run, drawer), drawer.network
+        poses = stages.poses(run).network.poses_
+        self.vectors = nn.Buffer(torch.as_tensor(pose_vector(poses)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] → (B, K, 3, H, W), rounded as a file's."""
+        return to_float(to_uint8(redraw(self.look, self.g, images, self.vectors)))
+
+
+class Views(nn.Module):
+    """What the controls put there: shifted and mirrored, or (K = 0) the picture."""
+
+    def __init__(self, k: int = 0) -> None:
+        super().__init__()
+        self.k = k
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, K or 1, 3, H, W)."""
+        made = [fusing.view(images, k) for k in range(self.k)]
+        return torch.stack(made or [images], dim=1)
+
+
+class Fused(nn.Module):
+    """A picture and more of it, described and joined by a rule."""
+
+    def __init__(
+        self, run: runs.Run, more: nn.Module, eye: nn.Module, rule: Any
+    ) -> None:
+        super().__init__()
+        self.more, self.eye, self.rule = more, eye, rule
+        self.own = stages.r2(run).network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1] → (B, D')."""
+        more = self.more(images)
+        seen = self.eye(more.flatten(0, 1)).unflatten(0, more.shape[:2])
+        return self.rule(self.own(images), seen)
