@@ -52,6 +52,8 @@ from reidlib.pose import pose_vector
 from reidlib.quality import truth as exams
 from reidlib.records import as_rows, provenance, recorded
 from reidlib.retrieval import interval
+from reidlib.shipped import shipped
+from reidlib.systems import knows_shipped
 from reidlib.training import code_mode, losses, to_uint8
 from reidlib.training.alarms import gan_alarm
 from reidlib.training.ptgan import PtGANConfig
@@ -838,16 +840,27 @@ print("the right pose beats a wrong one:", gain("wrong pose", "pck").low > 0)
 # %% [markdown]
 # For the paper's scale we set three goals beforehand. How far is this run?
 
+
+# %%
+def goals(name, table):
+    value = table.xs("value", axis=1, level=1).loc[name]
+    found = {
+        "SSIM above the best trivial rival": ("ssim", 0.15),
+        "the same on the person": ("person ssim", 0.15),
+        "rank-1, share of the sources'": ("rank1 share", 0.60),
+        "PCK, share of the truth's": ("pck share", 0.80),
+    }
+    rows = {}
+    for title, (column, goal) in found.items():
+        rival = measured[column]["value"][trivial].max()
+        own = value[column] - (rival if "ssim" in column else 0)
+        rows[title] = {"reached": own, "goal": goal, "met": own >= goal}
+    return pd.DataFrame(rows).T
+
+
 # %% tags=["nbval-ignore-output"]
-ssim = measured["ssim"]["value"]
-reached = {
-    "SSIM above the best trivial rival": ssim["drawn"] - ssim[trivial].max(),
-    "rank-1, share of the sources'": measured["rank1 share"]["value"]["drawn"],
-    "PCK, share of the truth's": measured["pck share"]["value"]["drawn"],
-}
-goals = pd.DataFrame({"reached": reached}).round(2)
-goals = goals.assign(goal=[0.15, 0.60, 0.80])
-goals.assign(met=goals["reached"] >= goals["goal"])
+reached = goals("drawn", measured)
+reached.infer_objects().round(2)
 
 # %% [markdown]
 # *Reached here, and the goal for `full`.* `smoke`, with the paper's generator,
@@ -1004,6 +1017,25 @@ figure = plots.picture_grid(cells, columns=6, rows=names, height=0.7)
 # places, and its retention is not told apart from the vector's. What helps is
 # to fetch each part from its place.
 #
+# What does a longer training make of the aligned generator? One comes with
+# the library: three times as many steps, four times as many people, none of
+# them in this world. It sits the same exam.
+
+# %% tags=["nbval-ignore-output"]
+if knows_shipped(run):
+    with torch.no_grad():
+        shown = shipped().generator(source, vectors)
+    pair = {"shipped": shown, "truth": truth}
+    later = exams.judged(run, exam, pair, n_boot=300)
+    print(goals("shipped", later).infer_objects().round(2))
+
+# %% [markdown]
+# *The shipped generator and the goals.* Pose and identity reach theirs without
+# a GPU: four of five drawings that ought to find their person do. Similarity
+# does on the person, not on the whole picture. The truth stands before the
+# wall of another camera, which nobody told $G$ about, and that is most of the
+# picture.
+#
 # ## Which loss does what?
 #
 # The same script trained the vector generator with one thing changed: without
@@ -1071,7 +1103,7 @@ print(provenance(results / "synthetic-augmentation.json"))
 record = {"systems": as_rows(measured)}
 record["failures"] = failed["difference"].dropna().map(asdict).to_dict()
 record |= {"held_out": trained.stage.metrics, "pairs": len(source)}
-record["goals"] = reached
+record["goals"] = reached["reached"].to_dict()
 path = run.record("04_ptgan", record)
 print(path.name)
 
