@@ -462,9 +462,9 @@ print("finds three of four people at first sight:", sure)
 # %% [markdown]
 # *Recorded, one training each; in the last column the features of the mirrored
 # picture are added.* A long training with the modern recipe changes the
-# picture: neither ImageNet nor a GPU is needed for a decent R2. The gains of
-# fusion in this book are measured over R2s of `smoke`. What is left of them
-# over an R2 like this one has not been measured.
+# picture: neither ImageNet nor a GPU is needed for a decent R2. Most gains of
+# fusion in this book are measured over R2s of `smoke`; chapter 6 asks what is
+# left of them over this one.
 #
 # ```{admonition} A training that is killed goes on
 # :class: tip
