@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from book.experiments import RESULTS, kinds, scaled
+from book.experiments import RESULTS, difference, kinds, scaled
 from book.looking import Drawings, Fused, Views
 from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of
 from reidlib import fusing, manifests, runs, stages
@@ -43,6 +43,7 @@ from reidlib.training import extract, recipe
 from reidlib.training.features import describer
 
 GROUPS = ("as retrieved", "re-ranked")
+CONTROL = "control: second encoder on copies"
 BATCH = 16  # pictures of a call whose cost is measured
 RANKS = ("rank1", "rank5", "rank10", "mAP")
 
@@ -142,7 +143,7 @@ SYSTEMS: dict[str, Callable[[runs.Run], Subject]] = {
     ),
     "twice": partial(
         ruled,
-        name="control: second encoder on copies",
+        name=CONTROL,
         rule=fusing.slots,
         kind="copies",
         second=True,
@@ -223,6 +224,9 @@ def ranked_rows(seed: int, found: dict[str, Scored]) -> Iterator[Row]:
     """Rows with rank-5 and rank-10 too, as the tables of the paper."""
     for row, mine in zip(rows_of(seed, found), found.values(), strict=True):
         row |= as_record(bootstrap(mine.result, seed=seed), RANKS)
+        if CONTROL in found:
+            theirs = found[CONTROL].result
+            row["over control"] = difference(mine.result, theirs, seed)
         if mine.result.single_average_precision is not None:
             row["mAP_single"] = mine.result.mAP_single
         yield row

@@ -41,6 +41,9 @@ def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
             row = by[group, f"control: {control}"]
             assert (row["encoded"], row["drawn"]) == (looks, 0)
             assert row["numbers"] == looks * alone["numbers"]
+        gap = whole["over R2"]["mAP"] - whole["over control"]["mAP"]
+        assert gap == pytest.approx(row["over R2"]["mAP"])
+        assert row["over control"]["mAP"] == 0
         assert whole["ms"] > alone["ms"] > 0
         assert whole["parameters"] > alone["parameters"]
         assert whole["rank1"] <= whole["rank5"] <= whole["rank10"]
