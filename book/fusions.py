@@ -27,12 +27,12 @@ from book.scoring import (
     Scored,
     System,
     headings,
+    held_out_weight,
     over_seeds,
     rows_of,
     scored,
 )
 from reidlib import fusing, manifests, runs, stages
-from reidlib.data import validation_split
 from reidlib.fusing import Evidence
 from reidlib.manifests import Made
 from reidlib.models import Encoder, PoseInvariantExtractor
@@ -50,12 +50,8 @@ def ruled(
     """A rule on some evidence; a rule of a weight gets that of held-out identities."""
     facts: Row = {}
     if rule in (fusing.slots, fusing.weighted_sum):
-        out = validation_split(
-            run.data.train["pid"], run.profile.fusion.held_out, run.seed
-        )
-        rows = torch.as_tensor(out)
-        x, g = found.source["train"][rows], found.drawn["train"][rows]
-        facts["weight"] = fusing.fitted_weight(rule, x, g, run.data.train[out])
+        known = found.source["train"], found.drawn["train"]
+        facts["weight"] = held_out_weight(run, rule, *known)
         rule = rule(facts["weight"])
     made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
     k = found.count

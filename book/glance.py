@@ -33,7 +33,7 @@ NOTE = """\
 *mAP as retrieved, with 95 % intervals over people, or ± the standard deviation over
 trials; in round brackets the gain over R2 on the same queries. At the `smoke` scale
 pictures have 64 by 32 pixels, and small networks train for minutes; at `longer` they
-have the paper's 128 by 64, and most networks train for the better part of an hour, on
+have the paper's 128 by 64, and networks train for up to three quarters of an hour, on
 two CPU cores as well. One training each. The full model is what this book found instead
 of the paper's chain. Hold-out means people of the training half: the benchmark's own
 test was not run.*

@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from book.experiments import RESULTS, Row, begun, difference, kinds, options
+from book.scoring import held_out_weight
 from reidlib import fusing, manifests, runs, stages
 from reidlib.ablation import SPLITS
-from reidlib.data import validation_split
 from reidlib.records import write_record
 from reidlib.retrieval import as_record, bootstrap
 
@@ -41,11 +41,7 @@ def beside(weight: float) -> fusing.Rule:
 
 def added(run: runs.Run, base: Features, more: Features) -> tuple[Features, float]:
     """Descriptors with (N, K, D) more features beside them, and their share."""
-    table = run.data.train
-    out = validation_split(table["pid"], run.profile.fusion.held_out, run.seed)
-    rows = torch.as_tensor(out)
-    known = base["train"][rows], more["train"][rows]
-    weight = fusing.fitted_weight(beside, *known, table[out])
+    weight = held_out_weight(run, beside, base["train"], more["train"])
     return {s: beside(weight)(base[s], more[s]) for s in SPLITS}, weight
 
 

@@ -34,7 +34,6 @@ from reidlib.records import write_record
 from reidlib.retrieval import RetrievalResult, as_record, bootstrap
 from reidlib.training import EncoderConfig
 
-PROFILE = LONGER
 RECIPES = {
     "plain": replace(SMOKE.encoder, arch="resnet18", precision="bf16"),
     "modern": LONGER.encoder,
@@ -46,7 +45,7 @@ def systems(run: runs.Run, given: argparse.Namespace) -> Iterator[Row]:
     short = stages.r2(run)
     base = tested(run, short)
     yield row(run, "smoke", short, run.profile.encoder, base, base)
-    run = replace(run, profile=PROFILE)
+    run = replace(run, profile=LONGER)
     torch.use_deterministic_algorithms(False)  # which the smoke profile asked for
     torch.set_num_threads(free_cores())
     for name in given.recipes:
@@ -93,7 +92,7 @@ def main(arguments: list[str] | None = None) -> Path:
         rows.append(found)
         print(f"{found['system']} rank-1 {found['rank1']:.3f} mAP {found['mAP']:.3f}")
     path = given.out / f"{run.key}-longer.json"
-    manifest = replace(run, profile=PROFILE).circumstances()
+    manifest = replace(run, profile=LONGER).circumstances()
     write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from book.experiments import difference
-from reidlib import runs
+from reidlib import fusing, runs
+from reidlib.data import validation_split
 from reidlib.retrieval import (
     PoseCurve,
     RetrievalResult,
@@ -42,6 +44,19 @@ class System:
     encoded: int
     drawn: int
     facts: Row
+
+
+def held_out_weight(run: runs.Run, make: Any, source: Tensor, drawn: Tensor) -> float:
+    """The weight of a rule that held-out training identities like best.
+
+    Args:
+        make: weight → rule, as of `fusing.fitted_weight`.
+        source, drawn: (N, D) and (N, K, D') of the training pictures.
+    """
+    table = run.data.train
+    out = validation_split(table["pid"], run.profile.fusion.held_out, run.seed)
+    rows = torch.as_tensor(out)
+    return fusing.fitted_weight(make, source[rows], drawn[rows], table[out])
 
 
 def headings(run: runs.Run, split: str) -> NDArray[np.float64] | None:

@@ -20,15 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from book.experiments import RESULTS, difference, kinds, scaled
 from book.looking import Drawings, Fused, Views
-from book.scoring import FOUND, Row, Scored, System, over_seeds, rows_of
+from book.scoring import (
+    FOUND,
+    Row,
+    Scored,
+    System,
+    held_out_weight,
+    over_seeds,
+    rows_of,
+)
 from reidlib import fusing, manifests, runs, stages
 from reidlib.costs import extra_memory, milliseconds
-from reidlib.data import validation_split
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.records import write_record
 from reidlib.retrieval import (
@@ -100,11 +106,8 @@ def ruled(
     drawn = {s: x[:, :k] for s, x in found.drawn.items()}
     facts: Row = {}
     if rule is not fusing.maximum:
-        pids, share = run.data.train["pid"], run.profile.fusion.held_out
-        out = validation_split(pids, share, run.seed)
-        rows = torch.as_tensor(out)
-        x, g = found.source["train"][rows], drawn["train"][rows]
-        facts["weight"] = fusing.fitted_weight(rule, x, g, run.data.train[out])
+        known = found.source["train"], drawn["train"]
+        facts["weight"] = held_out_weight(run, rule, *known)
         rule = rule(facts["weight"])
     made = {s: rule(found.source[s], drawn[s]) for s in FOUND}
     more: nn.Module = Drawings(run, drawer)

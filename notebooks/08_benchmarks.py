@@ -692,9 +692,9 @@ records.recorded(stronger, numbers, ["group", "system"])
 print(records.provenance(stronger))
 
 # %% [markdown]
-# *Recorded, one training each, the profile `longer`.* With this R2, re-ranking
-# takes the full model's gain away: it finds by itself, through neighbours,
-# what the drawings brought up. The control without drawings keeps its gain.
+# *Recorded, one training each, the profile `longer`.* With this R2, a gain of
+# the full model is no longer told once both are re-ranked: neighbours seem to
+# bring up what drawings did. The second encoder on copies keeps its gain.
 #
 # Verdicts that are far from any doubt are checked at every rerun:
 

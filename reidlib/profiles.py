@@ -104,7 +104,7 @@ SMOKE = Profile(
 
 # The paper's pictures on two CPU cores, in hours. Without ImageNet's weights R2 has
 # nothing that a high learning rate would harm.
-LONG = replace(
+LONGER_R2 = replace(
     recipe("modern", replace(SMOKE.encoder, arch="resnet18", precision="bf16")),
     lr=1e-3,
     steps=4000,
@@ -115,8 +115,8 @@ LONGER = replace(
     size=(128, 64),
     population=6000,
     attributes=replace(SMALL, arch="resnet18", precision="bf16", steps=600),
-    encoder=LONG,
-    second=replace(LONG, steps=1500),
+    encoder=LONGER_R2,
+    second=replace(LONGER_R2, steps=1500),
     ptgan=replace(SMOKE.ptgan, steps=5000, lr=1e-3, validations=10, precision="bf16"),
     poser=replace(SMOKE.poser, precision="bf16"),
     poses=6,

@@ -23,7 +23,7 @@ RECORD = longer.RESULTS / "market1501-holdout-longer.json"
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tiny trainings, and the threads and kernels that the other tests have."""
     modern = replace(recipe("modern", TINY.encoder), each=2)
-    monkeypatch.setattr(longer, "PROFILE", replace(TINY, name="longer", size=(96, 48)))
+    monkeypatch.setattr(longer, "LONGER", replace(TINY, name="longer", size=(96, 48)))
     monkeypatch.setattr(longer, "RECIPES", {"plain": TINY.encoder, "modern": modern})
     threads = torch.get_num_threads()
     strict = torch.are_deterministic_algorithms_enabled()

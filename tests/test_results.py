@@ -106,7 +106,7 @@ def test_recorded_runs_hold_what_each_chapter_measured(kept):
 
 KNOWN = {
     "chapter": {p.stem for p in (RESULTS.parents[1] / "notebooks").glob("*.py")},
-    "profile": {*PROFILES},
+    "profile": set(PROFILES),
     "protocol": set(PROTOCOLS),
     "command": {*experiments.COMMANDS, *fusions.COMMANDS}
     | {"poses", "transfer", "difficulty", "systems", "robustness"},
