@@ -13,7 +13,7 @@
 #
 # - what a pose vector is, and what a missing joint does to a clustering;
 # - the four methods and the poses that they give (Figs. 6 and 7);
-# - how far the poses depend on the seed and on the sample of people, and what
+# - how far the poses depend on the seed and on the sample, and what
 #   the data say about $K$;
 # - why drawing every joint by itself mixes front and back views;
 # - how to put a number on "this pose could be a person";
@@ -62,7 +62,8 @@ print(run)
 #
 # OpenPose's {term}`BODY_25` names 25 joints. The library keeps them in *image
 # units*: $x$ is divided by the width and $y$ by the height of the picture, so
-# both lie in $[0, 1]$. $y$ points down. A missing joint is NaN.
+# a joint inside it lies in $[0, 1]$; a few lie a little outside. $y$ points
+# down. A missing joint is NaN.
 
 # %%
 points = stages.train_points(run)
@@ -256,7 +257,7 @@ plt.show()
 # :class: note
 # The paper fits $K$ components ($K = 12$ in the final model) and says that the
 # poses "are randomly sampled". The authors' `gmm_pose.py` fits **25**
-# components and shows their `means_`; a student copy of the code uses 12
+# components and shows their `means_`; a fork of the code by others uses 12
 # means. We fit $K$ components and sample once per run, with a seed,
 # because the set must be the same for query and gallery. `mode="means"` gives
 # the code's version.
@@ -395,12 +396,13 @@ print(
 #
 # That the centres look alike does not mean that the *groups* are the same. Let
 # two fits label all training poses. The {term}`adjusted Rand index` counts the
-# pairs of people on whom they agree, and is scaled so that it is 1 for equal
+# pairs of poses on which they agree, and is scaled so that it is 1 for equal
 # groups and 0 on average for groups by chance.
 #
 # Two things may change between two fits: the seed alone (*seeds*), or the
-# people (*bootstraps*: as many poses, drawn with replacement). We take the
-# paper's $K$ as far as the data allow.
+# sample of poses (*bootstraps*: as many, drawn with replacement). We take the
+# paper's $K$ as far as the data allow. The joint-wise methods are not in the
+# table: they group single joints, never whole poses.
 
 # %% tags=["nbval-ignore-output"]
 sizes = [c for c in posesets.PAPER_K if 4 * c <= len(whole)] or [2]
@@ -410,9 +412,9 @@ agreement.pivot_table(["mean", "min"], ["method", "over"], "K").round(2)
 # %% [markdown]
 # *Adjusted Rand index between fits: mean and least over all pairs of four
 # seeds and of four bootstraps.* No row is near 1. Even K-means, which takes
-# the best of ten starts, cuts the same people differently with another seed;
-# other people move the borders more. The groups are a way to lay a grid over a
-# continuum, not a property of it.
+# the best of ten starts, cuts the same poses differently with another seed;
+# another sample moves the borders more. The groups are a way to lay a grid
+# over a continuum, not a property of it.
 
 # %%
 groups = agreement.groupby(["method", "over"])["mean"].mean()
@@ -521,14 +523,15 @@ ax.legend(loc="lower center")
 plt.show()
 
 # %% [markdown]
-# *Where the right wrist lies in the picture, one dot a person. Orange dots,
+# *Where the right wrist lies, one dot a picture. Orange dots,
 # people who face the camera, fill the image's left; blue dots, people seen
 # from behind, fill its right. The three crosses of K-means sit left, in the
 # middle, and right.*
 #
 # The clusters of a joint are not three things that an arm can do. They are
-# *image left*, *middle* and *image right*, and they stand for facing. The
-# joint is not sparse at all; it is bimodal.
+# *image left*, *middle* and *image right*: the first two hold people who face
+# us, the last those who do not. We looked for sparseness in this joint, and
+# see two lumps.
 
 # %%
 print("left cluster faces the camera:", share.iloc[0] > 0.9)
@@ -648,9 +651,10 @@ print("K is nothing to joints:", bool(np.ptp(flat, axis=1).max() == 0))
 
 # %% [markdown]
 # The order of the four agrees with Table II at its lower end: joint GMM is the
-# worst in both. It does not explain all. Joint K-means tosses the same coin
-# for its sides and breaks about a third of its limbs, yet the paper scores it
-# 89.97 at $K = 12$, near the best.
+# worst in both. That does not explain the collapse. Joint K-means tosses the
+# same coin for its sides and breaks about a third of its limbs, yet the paper
+# scores it 89.97 at $K = 12$, near the best; and chapter 7 finds no collapse
+# of either. Its cause stays open.
 # A pose that no person can take still gives the generator *some* picture, and
 # the same one for everybody. Chapter 7 measures what that is worth.
 #
@@ -701,10 +705,10 @@ figure = plots.picture_grid(
 plt.show()
 
 # %% [markdown]
-# *Eight poses of each method from 8,913 real people. Alt text: four rows of
-# eight stick figures; the two upper rows stand and walk like people, the two
-# lower ones are tangles.* It is the synthetic picture again: calm centres,
-# livelier samples, and joint by joint nobody.
+# *Eight poses of each method from 8,913 pictures of real people. Alt text:
+# four rows of eight stick figures; the two upper rows stand and walk like
+# people, the two lower ones are tangles.* It is the synthetic picture again:
+# calm centres, livelier samples, and joint by joint nobody.
 #
 # The paper's final set, a whole-body mixture with $K = 12$, and under each
 # pose its medoid: the keypoints of a person who was there.
@@ -751,10 +755,10 @@ first = theirs[theirs["K"] == 8].set_index(["method", "over"])
 first[["min", "mean", "max"]].round(2)
 
 # %% [markdown]
-# Two people may run K-means with $K = 8$ on the same keypoints and differ on a
-# good part of the groups; a paper that shows one run's poses shows one of many
-# sets. K-means agrees with itself more than the mixture does, and the largest
-# $K$ agrees least.
+# Two runs of K-means with $K = 8$ on the same keypoints mostly agree, and at
+# worst differ on a good part of the groups; a paper that shows one run's poses
+# shows one of many sets. K-means agrees with itself more than the mixture
+# does, and the largest $K$ agrees least.
 
 # %%
 mean = theirs.pivot_table("mean", ["method", "over"], "K")
@@ -877,7 +881,9 @@ _ = run.record(
 #   more clusters, and no criterion needs the test set.
 # - One joint's three clusters are image left, middle and right. Drawn
 #   independently they mix front and back, and shoulders and hips agree by
-#   chance only, and up to half of the limbs are too long or too short.
+#   chance only, and up to half of the limbs are too long or too short. Why
+#   one joint-wise method collapses in the paper, and not the other, stays
+#   open.
 #
 # ## Exercises
 #

@@ -31,9 +31,11 @@ from torch.profiler import profile
 from reidlib.models import Encoder, FusionNet, PoseInvariantExtractor, make_generator
 from reidlib.training import (
     EncoderConfig,
+    FusionConfig,
     PtGANConfig,
     extract,
     to_float,
+    train_fusion,
     train_identities,
     train_ptgan,
 )
@@ -41,8 +43,9 @@ from reidlib.training.cost import Operations, peak_memory_mb
 from reidlib.training.features import describer
 from reidlib.training.precision import has_bf16, measured_peak
 
-PARTS = ("extract", "train-r2", "train-gan", "phi", "memory")
+PARTS = ("extract", "train-r2", "train-gan", "train-fusion", "phi", "memory")
 POSES, PAPER_NGF = 12, 64
+MARKET = 12_936  # pictures that Market-1501 trains on, of 751 people
 # (part, row, device) -> the least that is asked for, and of what. For pt-GAN at the
 # paper's sizes: the few channels of a narrow one fill half of what AMX multiplies.
 FLOORS: dict[tuple[str, str, str], tuple[float, str]] = {
@@ -52,6 +55,7 @@ FLOORS: dict[tuple[str, str, str], tuple[float, str]] = {
     ("train-gan", "bf16", "cpu"): (2.0, "x"),
     ("train-r2", "bf16", "cuda"): (5000, "/s"),
     ("train-gan", "bf16", "cuda"): (1000, "/s"),
+    ("train-fusion", "eager float32", "cuda"): (24_000 * 32 / 120, "/s"),
     ("phi", "extract bf16", "cuda"): (1200, "/s"),
 }
 Rows = list[dict[str, Any]]
@@ -65,6 +69,17 @@ def random_people(count: int, size: tuple[int, int]) -> dict[str, Any]:
         "images": torch.randint(256, (count, 3, *size), dtype=torch.uint8),
         "table": pd.DataFrame({"pid": numbers // 4 + 1, "camid": numbers % 2 + 1}),
         "points": np.random.default_rng(0).uniform(size=(count, 25, 2)),
+    }
+
+
+def cached_features(count: int, poses: int, width: int) -> dict[str, Any]:
+    """Features of noise, as many of each person as Market-1501 has."""
+    torch.manual_seed(0)
+    numbers = np.arange(count)
+    return {
+        "source": torch.randn(count, width),
+        "generated": torch.randn(count, poses, width),
+        "table": pd.DataFrame({"pid": numbers // 17 + 1, "camid": numbers % 2 + 1}),
     }
 
 
@@ -229,14 +244,48 @@ def bench_train_gan(args: argparse.Namespace) -> None:
         trained(args, f"train-gan, ngf {ngf}", partial(train, ngf))
 
 
+def bench_train_fusion(args: argparse.Namespace) -> None:
+    """FusionNet as in Table I on cached features of Market-1501's size."""
+    cached = cached_features(args.cached, POSES, args.width)
+
+    def train(**way: Any) -> pd.DataFrame:
+        config = FusionConfig(steps=2 * args.steps, validations=1, **way)
+        return train_fusion(**cached, config=config)[1]
+
+    trained(args, "train-fusion", train)
+    for row in args.rows:
+        if row["part"] == "train-fusion":
+            seconds = FusionConfig.steps * FusionConfig.batch / row["images_per_s"]
+            print(f"{'':<24}{row['way']:<16}{seconds:9,.0f} s for the paper's steps")
+
+
+def alone(args: argparse.Namespace) -> None:
+    """One part in a process of its own, for its peak of memory."""
+    part, count = args.alone[0], int(args.alone[1])
+    if part == "phi":
+        images = random_people(count, tuple(args.small_size))["images"]
+        extract(extractor(args), images, precision="bf16")
+    else:
+        cached = cached_features(count, POSES, args.width)
+        train_fusion(**cached, config=FusionConfig(steps=1, validations=1))
+    print(peak_memory_mb())
+
+
 def bench_memory(args: argparse.Namespace) -> None:
-    """Peak memory of the extractor for galleries of two sizes, each in a process."""
-    found = {}
-    for count in args.galleries:
-        words = [sys.executable, __file__, "--alone", str(count), *sys.argv[1:]]
-        found[count] = int(subprocess.check_output(words, text=True).split()[-1])
-        print(f"{'memory of phi':<24}{count:>8} images: {found[count]:,} MB at most")
-    args.rows.append({"part": "memory", "peak_mb": found})
+    """Peak memory of phi and of FusionNet for two sizes, each in a process."""
+    for part, counts in (("phi", args.galleries), ("train-fusion", args.holdings)):
+        found = {}
+        for count in counts:
+            words = [sys.executable, __file__, *sys.argv[1:], "--alone", part]
+            made = subprocess.check_output([*words, str(count)], text=True)
+            found[count] = int(made.split()[-1])
+            name = f"memory of {part}"
+            print(f"{name:<24}{count:>8} images: {found[count]:,} MB at most")
+        args.rows.append({"part": f"memory of {part}", "peak_mb": found})
+    more = (counts[1] - counts[0]) * (1 + POSES) * args.width * 4 / 2**20
+    copies = (found[counts[1]] - found[counts[0]]) / more
+    print(f"{'':<24}grows by {copies:.2f} of what the features hold")
+    args.rows[-1]["copies"] = copies
 
 
 def main() -> None:
@@ -251,7 +300,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="the top operators")
     parser.add_argument("--json", type=Path, help="write the rows here")
     parser.add_argument("--toy", action="store_true", help="sizes for the tests")
-    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     sizes(args)
     torch.set_num_threads(args.threads)
@@ -259,9 +308,7 @@ def main() -> None:
         os.environ["ACCELERATE_USE_CPU"] = "1"
     torch.backends.cudnn.benchmark = True  # as runs of the profile full have it
     if args.alone:
-        images = random_people(args.alone, tuple(args.small_size))["images"]
-        extract(extractor(args), images, precision="bf16")
-        print(peak_memory_mb())
+        alone(args)
         return
     parts = args.only.split(",")
     if unknown := set(parts) - set(PARTS):
@@ -281,9 +328,11 @@ def sizes(args: argparse.Namespace) -> None:
     """What is measured: the paper's sizes, a CPU's, or the tests'."""
     args.arch, args.size, args.images = "resnet50", (128, 64), 64
     args.batch, args.steps, args.galleries = 32, 6, (256, 2048)
+    args.cached, args.width, args.holdings = MARKET, 2048, (MARKET // 4, MARKET)
     if args.toy:
         args.arch, args.images, args.batch, args.steps = "resnet10", 4, 4, 2
         args.size, args.galleries = (64, 32), (2, 4)
+        args.cached, args.width, args.holdings = 680, 8, (170, 680)
     paper = args.full or args.device == "cuda"
     args.small_arch, args.small_size = "resnet10", (64, 32)
     args.ngf, args.blocks, args.pairs, args.phi_images = (16, 32), 3, 16, 16

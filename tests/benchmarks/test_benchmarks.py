@@ -55,11 +55,13 @@ def test_every_part_of_the_training_benchmark_prints_its_rows(
     finally:
         torch.set_num_threads(before)
     printed = capsys.readouterr().out
-    for part in ("extract", "train-r2", "train-gan, ngf 2", "phi", "memory of phi"):
+    parts = ["extract", "train-r2", "train-gan, ngf 2", "train-fusion", "phi"]
+    for part in [*parts, "memory of phi", "memory of train-fusion"]:
         assert f"\n{part} " in printed
     rows = json.loads((tmp_path / "rows.json").read_text())
-    for row in rows[:-1]:
+    for row in rows[:-2]:
         assert row["images_per_s"] > 0
         assert 0 < row["peak_share"] < 2
     assert rows[0]["gflop_per_image"] > 0
-    assert set(rows[-1]["peak_mb"]) == {"2", "4"}
+    assert set(rows[-2]["peak_mb"]) == {"2", "4"}
+    assert set(rows[-1]["peak_mb"]) == {"170", "680"}
