@@ -1,9 +1,12 @@
 """Does the paper's idea work, and why: fusions, their controls, and the ceiling.
 
     python -m book.fusions fusions        every rule and control, and true drawings
+    python -m book.fusions poses          poses of one's own, and other numbers
     python -m book.fusions settings       Table II with the aligned generator
     python -m book.fusions generators     the kinds of G, and the code mode
     python -m book.fusions larger         the full model, and perfect drawings
+    python -m book.fusions encoders       every control with an encoder of its own
+    python -m book.fusions fusionnet      FusionNet without its skip and its aids
 
 Each writes <dataset>-fusions*.json into book/results: a manifest, and one row for each
 system and seed, and for each system over all --seeds, with every number's 95 % limits
@@ -16,20 +19,20 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from book.experiments import RESULTS, begun, kinds, options, stage_name
+from book.rivals import AGAINST, encoders, fusionnet
 from book.scoring import (
     FOUND,
-    Row,
     Scored,
     System,
+    baseline,
     headings,
-    held_out_weight,
     over_seeds,
     rows_of,
+    ruled,
     scored,
 )
 from reidlib import fusing, manifests, runs, stages
@@ -44,27 +47,7 @@ from reidlib.training import describe, extract, extract_generated
 METHODS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
 
 
-def ruled(
-    run: runs.Run, name: str, group: str, found: Evidence, rule: Any, drawn: bool = True
-) -> System:
-    """A rule on some evidence; a rule of a weight gets that of held-out identities."""
-    facts: Row = {}
-    if rule in (fusing.slots, fusing.weighted_sum):
-        known = found.source["train"], found.drawn["train"]
-        facts["weight"] = held_out_weight(run, rule, *known)
-        rule = rule(facts["weight"])
-    made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
-    k = found.count
-    return System(name, group, made, 1 + k, k if drawn else 0, facts)
-
-
-def baseline(run: runs.Run, found: Evidence) -> System:
-    """R2 alone, which everything is compared with."""
-    alone = ruled(run, "R2", "input", found, fusing.input_only)
-    return replace(alone, encoded=1, drawn=0)
-
-
-def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
+def fusions(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
     """Everything that is compared, trained where it is missing."""
     paper = fusing.evidence(run)
     aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
@@ -84,10 +67,6 @@ def fusions(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     yield ruled(run, name, "aligned generator", best, fusing.slots)
     yield from _end_to_end(run, aligned, drawn.count)
     yield from _controls(run, aligned, drawn)
-    for count in given.counts:
-        chosen = stages.poses(run, n_poses=count)
-        more = fusing.evidence(run, drawer=aligned, chosen=chosen)
-        yield ruled(run, f"slots, K = {count}", "number of poses", more, fusing.slots)
 
 
 def _bake_off(run: runs.Run, group: str, drawn: Evidence) -> Iterator[System]:
@@ -149,22 +128,35 @@ def _controls(
     twice = fusing.evidence(run, "copies", second=again)
     two = ruled(run, "slots, second encoder on copies", group, twice, fusing.slots)
     yield replace(two, encoded=2, drawn=0)
-    for kind in ("augmented", "random poses", "cleaned", "true"):
-        if kind in ("cleaned", "true") and not run.rendered:
+    for kind in ("augmented", "cleaned", "true"):
+        side = group if kind == "augmented" else "ceiling"
+        if side == "ceiling" and not run.rendered:
             continue
         found = fusing.evidence(run, kind, drawer=aligned)
-        side = "ceiling" if kind in ("cleaned", "true") else group
-        made = kind == "random poses"
-        yield ruled(run, f"slots, {kind}", side, found, fusing.slots, made)
+        yield ruled(run, f"slots, {kind}", side, found, fusing.slots, False)
         if kind != "cleaned":
-            fused = learned(run, f"FusionNet, {kind}", side, found)
-            yield replace(fused, drawn=fused.drawn if made else 0)
+            yield replace(learned(run, f"FusionNet, {kind}", side, found), drawn=0)
     other = fusing.evidence(run, "strangers", drawer=aligned)
     yield ruled(run, "slots, strangers", group, other, fusing.slots(0.5))
     network = fusing.fusionnet(run, drawn)[0].network
     made_of = {s: describe(network, other.source[s], other.drawn[s]) for s in FOUND}
     k = other.count
     yield System("FusionNet, strangers", group, made_of, 1 + k, k, {})
+
+
+def poses(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
+    """Does it matter which poses are drawn, and how many?"""
+    aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
+    found = fusing.evidence(run, drawer=aligned)
+    yield baseline(run, found)
+    mixed = fusing.evidence(run, "random poses", drawer=aligned)
+    for group, one in (("common poses", found), ("random poses", mixed)):
+        yield ruled(run, "slots", group, one, fusing.slots)
+        yield learned(run, "FusionNet", group, one)
+    for count in given.counts:
+        chosen = stages.poses(run, n_poses=count)
+        more = fusing.evidence(run, drawer=aligned, chosen=chosen)
+        yield ruled(run, f"slots, K = {count}", "number of poses", more, fusing.slots)
 
 
 def settings(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
@@ -253,7 +245,8 @@ def _seen_of(
     return {s: x.expand(-1, count, -1) for s, x in stage.tensors.items()}
 
 
-COMMANDS = {c.__name__: c for c in (fusions, settings, generators, larger)}
+ALL = (fusions, poses, settings, generators, larger, encoders, fusionnet)
+COMMANDS = {command.__name__: command for command in ALL}
 
 
 def main(arguments: list[str] | None = None) -> Path:
@@ -272,8 +265,9 @@ def main(arguments: list[str] | None = None) -> Path:
             mine = scored(run, system, facing)
             found[seed][f"{system.group}: {system.name}"] = mine
             print(seed, system.group, system.name, f"{mine.result.mAP:.3f}", flush=True)
-    rows = [row for seed, one in found.items() for row in rows_of(seed, one)]
-    rows += over_seeds(found)
+    against = AGAINST.get(given.command, {})
+    rows = [row for seed, one in found.items() for row in rows_of(seed, one, against)]
+    rows += over_seeds(found, against)
     manifest = {"command": given.command, "seeds": given.seeds} | run.circumstances()
     manifest["test identities"] = int(run.data.query["pid"].nunique())
     manifest["counts"] = given.counts

@@ -1,7 +1,7 @@
 """How the systems of ``book/fusions.py`` are scored, and what their rows say."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from book.experiments import difference
 from reidlib import fusing, runs
 from reidlib.data import validation_split
+from reidlib.fusing import Evidence
 from reidlib.retrieval import (
     PoseCurve,
     RetrievalResult,
@@ -59,6 +60,26 @@ def held_out_weight(run: runs.Run, make: Any, source: Tensor, drawn: Tensor) -> 
     return fusing.fitted_weight(make, source[rows], drawn[rows], table[out])
 
 
+def ruled(
+    run: runs.Run, name: str, group: str, found: Evidence, rule: Any, drawn: bool = True
+) -> System:
+    """A rule on some evidence; a rule of a weight gets that of held-out identities."""
+    facts: Row = {}
+    if rule in (fusing.slots, fusing.weighted_sum):
+        known = found.source["train"], found.drawn["train"]
+        facts["weight"] = held_out_weight(run, rule, *known)
+        rule = rule(facts["weight"])
+    made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
+    k = found.count
+    return System(name, group, made, 1 + k, k if drawn else 0, facts)
+
+
+def baseline(run: runs.Run, found: Evidence) -> System:
+    """R2 alone, which everything is compared with."""
+    alone = ruled(run, "R2", "input", found, fusing.input_only)
+    return replace(alone, encoded=1, drawn=0)
+
+
 def headings(run: runs.Run, split: str) -> NDArray[np.float64] | None:
     """(N,) degrees in which people walk, as rendered; None for photographs."""
     if not run.rendered:
@@ -104,8 +125,15 @@ def scored(run: runs.Run, system: System, facing: Facing) -> Scored:
     return Scored(system, result, by_side(run, system.made, facing))
 
 
-def rows_of(seed: int, found: dict[str, Scored]) -> Iterator[Row]:
-    """A row for each system of one seed."""
+def rows_of(
+    seed: int, found: dict[str, Scored], against: dict[str, str] | None = None
+) -> Iterator[Row]:
+    """A row for each system of one seed.
+
+    Args:
+        found: "group: system" → its result; the first is R2's.
+        against: what else they are all compared with: its name in the rows → its key.
+    """
     base = next(iter(found.values()))
     for mine in found.values():
         s = mine.system
@@ -119,26 +147,48 @@ def rows_of(seed: int, found: dict[str, Scored]) -> Iterator[Row]:
             "encoded": s.encoded,
             "drawn": s.drawn,
             **s.facts,
+            **{
+                f"over {name}": difference(mine.result, found[key].result, seed)
+                for name, key in (against or {}).items()
+            },
         } | _sides([mine], [base])
 
 
-def over_seeds(found: dict[int, dict[str, Scored]]) -> Iterator[Row]:
-    """A row for each system over all seeds: a query's values are averaged first."""
-    first = next(iter(found.values()))
-    base = next(iter(first))
-    for name in first:
-        mine = [one[name] for one in found.values()]
-        theirs = [one[base] for one in found.values()]
+def over_seeds(
+    found: dict[int, dict[str, Scored]], against: dict[str, str] | None = None
+) -> Iterator[Row]:
+    """A row for each system over all seeds: a query's values are averaged first.
+
+    A system that some seeds lack is averaged, and compared, over those that have it.
+
+    Args:
+        found: seed → as in `rows_of`.
+        against: as there.
+    """
+    bases = {"R2": next(iter(next(iter(found.values()))))} | (against or {})
+    for name in dict.fromkeys(name for one in found.values() for name in one):
+        having = [one for one in found.values() if name in one]
+        mine = [one[name] for one in having]
         pids = mine[0].result.query_pids
         row: Row = {"system": mine[0].system.name, "group": mine[0].system.group}
-        row |= {"seed": "all", "seeds": len(found)}
-        marks = {m: [s.result.per_query(m) for s in mine] for m in ("rank1", "mAP")}
-        bases = {m: [s.result.per_query(m) for s in theirs] for m in marks}
-        row |= _means({m: np.mean(v, 0) for m, v in marks.items()}, pids)
-        gaps = {m: np.mean(v, 0) - np.mean(bases[m], 0) for m, v in marks.items()}
-        each = np.nanmean(np.subtract(marks["mAP"], bases["mAP"]), axis=1).tolist()
-        row["over R2"] = _means(gaps, pids) | {"mAP of each seed": each}
-        yield row | _sides(mine, theirs)
+        row |= {"seed": "all", "seeds": len(having)}
+        marks = _marks(mine)
+        row |= _means({m: v.mean(0) for m, v in marks.items()}, pids)
+        for label, key in bases.items():
+            theirs = _marks([one[key] for one in having])
+            gaps = {m: v - theirs[m] for m, v in marks.items()}  # (seeds, queries)
+            row[f"over {label}"] = {
+                **_means({m: v.mean(0) for m, v in gaps.items()}, pids),
+                "mAP of each seed": np.nanmean(gaps["mAP"], axis=1).tolist(),
+            }
+        yield row | _sides(mine, [one[bases["R2"]] for one in having])
+
+
+def _marks(seeds: list[Scored]) -> dict[str, NDArray[np.float64]]:
+    """(seeds, queries) of each metric."""
+    return {
+        m: np.stack([s.result.per_query(m) for s in seeds]) for m in ("rank1", "mAP")
+    }
 
 
 def _sides(mine: list[Scored], base: list[Scored]) -> Row:

@@ -204,7 +204,10 @@ Found = tuple[dict[str, Scored], dict[str, Scored]]  # by system, for each of GR
 
 
 def measured(run: runs.Run, names: list[str]) -> tuple[Found, list[Row]]:
-    """Every system of a run as retrieved and re-ranked, and rows of what broke."""
+    """Every system of a run as retrieved and re-ranked, and rows of what broke.
+
+    R2 must not break: all others are compared with it.
+    """
     found: Found = ({}, {})
     broken: list[Row] = []
     for name in names:
@@ -213,6 +216,8 @@ def measured(run: runs.Run, names: list[str]) -> tuple[Found, list[Row]]:
         except ReIDDataError:
             raise
         except ReIDError as error:
+            if name == "r2":
+                raise
             broken.append({"system": name, "seed": run.seed, "stopped": str(error)})
             print(run.key, run.seed, name, error, flush=True)
             continue
@@ -238,7 +243,7 @@ def ranked_rows(seed: int, found: dict[str, Scored]) -> Iterator[Row]:
 def trial_rows(found: list[Found]) -> Iterator[Row]:
     """Mean and standard deviation over trials, of one seed."""
     for kind, group in enumerate(GROUPS):
-        for name in found[0][kind]:
+        for name in dict.fromkeys(name for one in found for name in one[kind]):
             each = [one[kind][name].result for one in found if name in one[kind]]
             marks = over_trials(each, RANKS)
             yield {
@@ -279,7 +284,8 @@ def main(arguments: list[str] | None = None) -> Path:
             run = runs.begin("systems", **chosen, seed=seed, **choice)
             run = scaled(run, given.steps_scale)
             found, broken = measured(run, names)
-            trials.append(found)
+            if seed == given.seeds[0]:
+                trials.append(found)
             rows += [row | mark for row in broken]
             for kind, one in zip(over, found, strict=True):
                 kind[seed] = one
@@ -287,7 +293,8 @@ def main(arguments: list[str] | None = None) -> Path:
         if len(given.seeds) > 1:
             for kind in over:
                 for row in over_seeds(kind):  # what it costs, the last seed says
-                    facts = kind[given.seeds[-1]][row["system"]].system.facts
+                    having = [one for one in kind.values() if row["system"] in one]
+                    facts = having[-1][row["system"]].system.facts
                     rows.append(facts | row | mark)
     if len(given.trials) > 1:
         rows += trial_rows(trials)

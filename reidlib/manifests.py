@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import resource
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -59,8 +61,17 @@ class Finished:
 
     @property
     def weights(self) -> Path:
-        """Its ``weights.safetensors``."""
-        return self.folder / "weights.safetensors"
+        """Its ``weights.safetensors``.
+
+        Raises:
+            ReIDDataError: another run has put other ones in their place meanwhile.
+        """
+        if _manifest(self.folder).get("content") != self.content:
+            raise ReIDDataError(
+                f"{self.folder} was made anew by another run; begin this one again, "
+                "and let runs of one data set, profile and seed follow each other."
+            )
+        return _weights(self.folder)
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -127,10 +138,14 @@ def circumstances(wall: float | None = None) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Write to a temporary name, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+    # two runs may write one file at once: each to a name of its own
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.part")
     text = json.dumps(content, indent=1, sort_keys=True, default=_plain)
-    temporary.write_text(text + "\n")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text + "\n")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def as_plain(content: Any) -> Any:
@@ -145,17 +160,41 @@ def _plain(value: Any) -> Any:
 
 
 def is_made(folder: Path, key: str) -> bool:
-    """Whether this folder holds the finished stage that this key makes."""
-    path = folder / "manifest.json"
-    if not path.is_file():
+    """Whether this folder holds, whole, the finished stage that this key makes."""
+    manifest, weights = _manifest(folder), _weights(folder)
+    if manifest.get("key") != key or not weights.is_file():
         return False
-    manifest = json.loads(path.read_text())
-    return manifest["key"] == key and "content" in manifest
+    return manifest.get("content") == file_digest(weights)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Its manifest; empty where there is none, or a broken one."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _weights(folder: Path) -> Path:
+    return folder / "weights.safetensors"
+
+
+def file_digest(path: Path) -> str:
+    """Short SHA-256 of a file.
+
+    Raises:
+        ReIDDataError: there is none.
+    """
+    if not path.is_file():
+        raise ReIDDataError(f"There is no file {path}; give one that there is.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def written(folder: Path) -> Finished:
     """The stage that was just written to this folder."""
-    return Finished(folder, json.loads((folder / "manifest.json").read_text()))
+    return Finished(folder, _manifest(folder))
 
 
 def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> None:
@@ -168,11 +207,9 @@ def write_stage(target: Path, made: Made, manifest: dict[str, Any]) -> None:
     shutil.rmtree(beside, ignore_errors=True)
     try:
         beside.mkdir()
-        weights = beside / "weights.safetensors"
-        write_weights(weights, made.tensors)
-        with weights.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-        whole = manifest | {"content": content, "cost": made.history.attrs.get("cost")}
+        write_weights(_weights(beside), made.tensors)
+        whole = manifest | {"content": file_digest(_weights(beside))}
+        whole["cost"] = made.history.attrs.get("cost")
         write_json(beside / "config.json", manifest["config"])
         write_json(beside / "metrics.json", dict(made.metrics))
         made.history.to_csv(beside / "history.csv", index=False)

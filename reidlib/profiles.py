@@ -135,7 +135,8 @@ FULL = Profile(
         weights=None, trunk=1.0, steps=20_000, batch=64, precision="bf16"
     ),
     encoder=recipe("modern", EncoderConfig(batch=64, precision="bf16")),
-    ptgan=PtGANConfig(precision="bf16"),
+    # the people whom R2 and fusion are judged on must be new to G as well
+    ptgan=PtGANConfig(precision="bf16", held_out=0.1),
     fusion=FusionConfig(),
     poser=PoserConfig(precision="bf16"),
     poses=12,

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from reidlib.data import ReIDDataset, load_dataset, read_images
@@ -32,6 +31,7 @@ from reidlib.manifests import (
     written,
 )
 from reidlib.profiles import Profile, get_profile
+from reidlib.repeatable import repeatable
 from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.distributed import agreed, only_one, processes
@@ -235,20 +235,14 @@ def begin(
         choice: further arguments of ``load_dataset``: protocol, trial, boxes, ...
 
     Raises:
-        ReIDConfigError: an unknown parameter, profile or data set, or no root.
+        ReIDConfigError: an unknown parameter, profile or data set, or no root; the GPU
+            is wanted, and this process has already computed on the CPU.
         ReIDDataError: the folder is not what it should be.
     """
     if namespace is not None:
         _refuse_unknown(chapter, namespace)
     scale = get_profile(profile)
-    if scale.deterministic:
-        # its outputs are compared with a CPU's, and not all of a GPU's kernels repeat
-        os.environ.setdefault("ACCELERATE_USE_CPU", "1")
-        torch.set_num_threads(1)
-        threadpool_limits(1)  # of scikit-learn, which does not ask torch
-        torch.use_deterministic_algorithms(True)
-    # let cuDNN try its kernels and keep the fastest
-    torch.backends.cudnn.benchmark = not scale.deterministic
+    repeatable(scale.deterministic)
     torch.manual_seed(seed)
     home = find_home()
     if dataset == "synthetic" and not root:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from reidlib.ablation import SPLITS
 from reidlib.data.batches import PairBatches
 from reidlib.data.synthetic.population import POPULATION_SEED, population
 from reidlib.errors import ReIDConfigError
-from reidlib.manifests import Finished, Made
+from reidlib.manifests import Finished, Made, digest, file_digest
 from reidlib.models import (
     Encoder,
     FusionNet,
@@ -62,20 +63,21 @@ def r1(run: Run) -> Trained[Encoder]:
     ``kind`` says which: "imagenet" or "attributes".
     """
     if run.profile.r1 == "imagenet":
+        # as it was trained: R2's neck, last stride and start are not ImageNet's
+        config = replace(run.profile.encoder, neck=False, last_stride=2)
+        config = replace(config, weights="imagenet")
         try:
-            # as it was trained: R2's neck and last stride are not ImageNet's
-            config = replace(run.profile.encoder, neck=False, last_stride=2)
-            encoder = config.build()
+            stage = run.stage(
+                "r1",
+                config,
+                lambda _: Made(config.build().state_dict()),
+                data="imagenet",
+            )
         except ReIDConfigError as error:
             log.warning("%s R1 is trained on attributes instead.", error)
         else:
-            stage = run.stage(
-                "r1",
-                asdict(config),
-                lambda _: Made(encoder.state_dict()),
-                data="imagenet",
-            )
-            return Trained(encoder.eval(), stage, "imagenet")
+            network = config.build(weights=stage.weights)
+            return Trained(network.eval(), stage, "imagenet")
     config = run.profile.attributes
 
     def build(checkpoint: Checkpoint) -> Made:
@@ -85,14 +87,10 @@ def r1(run: Run) -> Trained[Encoder]:
         )
         return Made(made.state_dict(), history, kept_row(history))
 
-    whole = asdict(config) | {
-        "population": run.profile.population,
-        "size": run.profile.size,
-    }
+    scale, made_of = run.profile, f"population {POPULATION_SEED}"
+    whole = asdict(config) | {"population": scale.population, "size": scale.size}
     shared = run.home / "runs" / "attributes" / run.scale
-    stage = run.stage(
-        "r1", whole, build, folder=shared, data=f"population {POPULATION_SEED}"
-    )
+    stage = run.stage("r1", whole, build, folder=shared, data=made_of)
     return Trained(config.build(weights=stage.weights).eval(), stage, "attributes")
 
 
@@ -104,7 +102,9 @@ def r2(
     extra: tuple[Tensor, pd.DataFrame] | None = None,
     inputs: tuple[Finished, ...] = (),
 ) -> Trained[Encoder]:
-    """R2: an encoder fine-tuned on the training identities, starting from R1's.
+    """R2: an encoder fine-tuned on the training identities.
+
+    It starts from the file that ``config.weights`` names; where it names none, from R1.
 
     Args:
         config: of the training; None: the profile's.
@@ -114,7 +114,12 @@ def r2(
     """
     config = fitting(config or run.profile.encoder, run.data.train, run.seed)
     start = r1(run)
-    weights = start.stage.weights if start.kind == "attributes" else None
+    weights, key = None, asdict(config)
+    if config.weights not in (None, "imagenet"):
+        weights = Path(config.weights)
+        key["start"] = file_digest(weights)
+    elif start.kind == "attributes":
+        weights = start.stage.weights
 
     def build(checkpoint: Checkpoint) -> Made:
         images, table = run.images("train"), run.data.train
@@ -131,7 +136,7 @@ def r2(
         )
         return Made(made.state_dict(), history, kept_row(history))
 
-    stage = run.stage(name, config, build, inputs=(start.stage, *inputs))
+    stage = run.stage(name, key, build, inputs=(start.stage, *inputs))
     return Trained(config.build(weights=stage.weights).eval(), stage)
 
 
@@ -220,6 +225,8 @@ def poses(
         clusterer.get_params(),
         lambda _: Made({"poses": torch.as_tensor(clusterer.poses_)}),
     )
+    # another machine's, or another scikit-learn's, may differ from those that were used
+    clusterer.poses_ = stage.tensors["poses"].numpy()
     return Trained(clusterer, stage)
 
 
@@ -229,9 +236,8 @@ def features(run: Run, encoder: Trained[Encoder], name: str) -> dict[str, Tensor
 
     def build(_: Checkpoint) -> Made:
         net = encoder.network
-        return Made(
-            {s: extract(net, run.images(s), precision=precision) for s in SPLITS}
-        )
+        made = {s: extract(net, run.images(s), precision=precision) for s in SPLITS}
+        return Made(made)
 
     config = {"precision": precision}
     stage = run.stage(f"features-{name}", config, build, inputs=(encoder.stage,))
@@ -265,11 +271,11 @@ def generated(
             )
         return Made(made)
 
-    counts = None if rows is None else {k: int(v.sum()) for k, v in rows.items()}
+    numbers = {s: v.nonzero()[0].tolist() for s, v in (rows or {}).items()}
     name = chosen.stage.folder.name.replace("poses", "generated")
     stage = run.stage(
         name + ("-part" if rows else ""),
-        {"rows": counts, "precision": precision},
+        {"rows": digest(numbers) if rows else None, "precision": precision},
         build,
         inputs=(g.stage, judge.stage, chosen.stage),
     )

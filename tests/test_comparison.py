@@ -94,6 +94,39 @@ def test_a_training_that_broke_says_why_and_the_others_go_on(
     assert {r["system"] for r in record["rows"]} == {"full", "R1", "R2"}
 
 
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_system_that_broke_on_one_seed_is_averaged_over_the_others(
+    lost: int, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Run) -> systems.Subject:
+        if run.seed == lost:
+            raise systems.ReIDConfigError("the loss is NaN.")
+        return systems.r1(run)
+
+    monkeypatch.setitem(systems.SYSTEMS, "r1", broken)
+    rows = made(tiny_run, tmp_path, "--systems", "r1", "--seeds", "0", "1")["rows"]
+    by = {(r["system"], r["seed"]): r for r in rows if r.get("group") == "re-ranked"}
+    assert by["R2", "all"]["seeds"] == 2
+    assert by["R1", "all"]["seeds"] == 1
+    left = by["R1", 1 - lost]
+    assert by["R1", "all"]["mAP"] == pytest.approx(left["mAP"])
+    over = by["R1", "all"]["over R2"]["mAP"]
+    assert over == pytest.approx(left["over R2"]["mAP"])
+    assert by["R1", "all"]["parameters"] == left["parameters"]
+
+
+def test_nothing_is_compared_where_r2_broke(
+    tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(run: Run) -> systems.Subject:
+        raise systems.ReIDConfigError("the loss is NaN.")
+
+    monkeypatch.setitem(systems.SYSTEMS, "r2", broken)
+    with pytest.raises(systems.ReIDConfigError, match="loss is NaN"):
+        made(tiny_run, tmp_path, "--systems", "r1")
+    assert not list(tmp_path.iterdir())
+
+
 def test_trials_have_a_mean_and_a_deviation(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,12 +136,15 @@ def test_trials_have_a_mean_and_a_deviation(
         return begin(*words, **choice, protocol="holdout")
 
     monkeypatch.setattr(systems.runs, "begin", held_out)
-    record = made(tiny_run, tmp_path, "--systems", "r2", "--trials", "0", "1")
+    words = ["--systems", "r2", "--trials", "0", "1", "--seeds", "0", "1"]
+    record = made(tiny_run, tmp_path, *words)
     assert record["manifest"]["dataset"] == "synthetic-holdout"
     assert (tmp_path / "synthetic-holdout-systems-tiny.json").is_file()
     rows = [r for r in record["rows"] if r["group"] == "as retrieved"]
-    each = [r["mAP"] for r in rows if r["trial"] in (0, 1)]
-    (spread,) = (r["spread"] for r in rows if r["trial"] == "all")
-    assert len(each) == 2
+    first = [r for r in rows if r.get("seed") == 0]
+    each = [r["mAP"] for r in first if r["trial"] in (0, 1)]
+    (whole,) = (r for r in rows if r["trial"] == "all")
+    spread = whole["spread"]
+    assert whole["trials"] == len(each) == 2  # seeds are no trials
     assert spread["mAP"]["mean"] == pytest.approx(np.mean(each))
     assert spread["mAP"]["std"] == pytest.approx(np.std(each, ddof=1))

@@ -13,6 +13,7 @@ from reidlib.ablation import SPLITS
 from reidlib.data.synthetic import World
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.fusing.kinds import view
+from reidlib.models import Slots
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
 from reidlib.training import extract, to_float, to_uint8
@@ -98,6 +99,26 @@ def test_features_that_do_not_fit_are_refused() -> None:
     for drawn in (torch.zeros(6, 3, 4), torch.zeros(5, 3, 5), torch.zeros(6, 5)):
         with pytest.raises(ReIDConfigError, match=r"do not fit; give \(N, D\)"):
             fusing.mean(torch.zeros(6, 5), drawn)
+
+
+@pytest.mark.parametrize(
+    "rule", [fusing.mean, fusing.weighted_sum(0.3), fusing.slots(0.3), Slots(0.3)]
+)
+@pytest.mark.parametrize("shape", [(6, 3, 4), (5, 3, 5), (6, 5), (6, 0, 5)])
+def test_no_rule_takes_features_of_another_width_or_no_drawing(rule, shape) -> None:
+    with pytest.raises(ReIDConfigError, match="do not fit; give .* K at least 1"):
+        rule(torch.zeros(6, 5), torch.zeros(shape))
+
+
+def test_attention_says_what_it_was_built_for() -> None:
+    with pytest.raises(ReIDConfigError, match="5 features are not divisible among 4"):
+        fusing.AttentionFusion(5, 3)
+    network = fusing.AttentionFusion(5, 3, heads=1)
+    for shape in ((6, 3, 4), (6, 2, 5)):
+        with pytest.raises(
+            ReIDConfigError, match="built for 3 poses and features of 5"
+        ):
+            network(torch.zeros(6, 5), torch.zeros(shape))
 
 
 def test_attention_starts_as_the_picture_itself(features) -> None:
@@ -195,7 +216,7 @@ def test_true_pictures_change_the_pose_and_nothing_else(
 
 
 def test_truth_needs_a_rendered_world(tiny_run: Run, monkeypatch) -> None:
-    monkeypatch.setattr("pathlib.Path.is_file", lambda _: False)
+    monkeypatch.setattr(Run, "rendered", property(lambda _: False))
     with pytest.raises(ReIDDataError, match="no rendered world"):
         fusing.pictures(tiny_run, "query", "true")
 
@@ -248,7 +269,12 @@ def test_end_to_end_training_changes_what_it_says(
     config = fusing.JointConfig(
         steps=2, batch=4, validations=1, held_out=0.3, lr=1e-2, generator=generator
     )
-    trained, made = fusing.joint(tiny_run, config)
+    drawer = stages.ptgan(tiny_run)
+    given = {n: w.clone() for n, w in drawer.network.state_dict().items()}
+    for _ in ("trained", "reused"):
+        trained, made = fusing.joint(tiny_run, config, drawer=drawer)
+        for name, weight in drawer.network.state_dict().items():
+            assert torch.equal(weight, given[name]), name
     found = fusing.evidence(tiny_run)
     fused = fusing.fusionnet(tiny_run, found)[0].network
     parts = {

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from book import fusions, scoring
+from book import fusions, rivals, scoring
 from reidlib import fusing
+from reidlib.models import FusionNet
 from reidlib.retrieval import paired_bootstrap
 from reidlib.runs import Run
 from reidlib.systems import full_model
@@ -39,7 +41,7 @@ def test_fusions_are_compared_with_r2_and_their_controls_over_seeds(
     assert record["manifest"].keys() >= MANIFEST | {"seeds", "code of fusing"}
     rows = record["rows"]
     check_rows(rows)
-    assert {row["group"] for row in rows} == GROUPS | {"number of poses"}
+    assert {row["group"] for row in rows} == GROUPS
     by_seed = {
         seed: {(r["group"], r["system"]): r for r in rows if r["seed"] == seed}
         for seed in (0, 1, "all")
@@ -51,8 +53,7 @@ def test_fusions_are_compared_with_r2_and_their_controls_over_seeds(
         gains = [by_seed[s][key]["over R2"]["mAP"] for s in (0, 1)]
         assert row["over R2"]["mAP of each seed"] == pytest.approx(gains)
     kept = json.loads((RECORDS / "synthetic-fusions.json").read_text())["rows"]
-    keys = {(r["group"], r["system"]) for r in kept if r["group"] in GROUPS}
-    assert keys == {key for key in by_seed[0] if key[0] in GROUPS}
+    assert {(r["group"], r["system"]) for r in kept} == by_seed[0].keys()
     alone = by_seed[0]["input", "R2"]
     assert alone["over R2"]["mAP"] == 0
     assert (alone["encoded"], alone["drawn"]) == (1, 0)
@@ -63,9 +64,10 @@ def test_fusions_are_compared_with_r2_and_their_controls_over_seeds(
 
 
 @pytest.mark.parametrize(
-    ("command", "count"), [("settings", 1 + 2 * 4), ("generators", 1 + 2 * 4)]
+    ("command", "count"),
+    [("settings", 1 + 2 * 4), ("generators", 1 + 2 * 4), ("poses", 1 + 2 * 2 + 1)],
 )
-def test_settings_and_generators_are_compared_too(
+def test_settings_generators_and_poses_are_compared_too(
     command: str, count: int, tiny_run: Run, tmp_path: Path
 ) -> None:
     rows = made(command, tiny_run, tmp_path, [0])["rows"]
@@ -77,8 +79,8 @@ def test_settings_and_generators_are_compared_too(
 def test_a_gain_over_r2_is_that_of_the_paired_bootstrap(tiny_run: Run) -> None:
     found = fusing.evidence(tiny_run)
     systems = {
-        "R2": fusions.ruled(tiny_run, "R2", "input", found, fusing.input_only),
-        "mean": fusions.ruled(tiny_run, "mean", "rules", found, fusing.mean),
+        "R2": scoring.ruled(tiny_run, "R2", "input", found, fusing.input_only),
+        "mean": scoring.ruled(tiny_run, "mean", "rules", found, fusing.mean),
     }
     facing = [scoring.headings(tiny_run, split) for split in scoring.FOUND]
     scored = {n: scoring.scored(tiny_run, s, facing) for n, s in systems.items()}
@@ -97,6 +99,51 @@ def test_the_sides_are_those_from_which_the_world_was_seen(tiny_run: Run) -> Non
     clear = np.abs(seen) > 0.2
     assert clear.any()
     assert ((np.abs(facing[clear]) < 90) == (seen[clear] > 0)).all()
+
+
+def test_every_evidence_has_an_encoder_of_its_own_and_is_set_beside_drawings(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = made("encoders", tiny_run, tmp_path, [0, 1])["rows"]
+    check_rows(rows)
+    assert {row["system"] for row in rows} == {"R2", *rivals.EVIDENCE}
+    for seed in (0, 1, "all"):
+        own = {row["system"]: row for row in rows if row["seed"] == seed}
+        assert own["drawn"]["over drawings"]["mAP"] == 0
+        for row in own.values():
+            check_interval(row["over drawings"])
+            gap = row["mAP"] - own["drawn"]["mAP"]
+            assert row["over drawings"]["mAP"] == pytest.approx(gap)
+    assert (own["copies"]["group"], own["cleaned"]["group"]) == ("control", "ceiling")
+
+
+def test_fusionnet_is_taken_apart(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = made("fusionnet", tiny_run, tmp_path, [0])["rows"]
+    check_rows(rows)
+    own = {row["system"]: row for row in rows if row["seed"] == 0}
+    assert len(own) == 8
+    assert own["as printed"]["over FusionNet"]["mAP"] == 0
+    for row in own.values():
+        assert 0 <= row["fitted"] <= 1
+        assert 0 <= row["held out"] <= 1
+
+
+def test_without_the_skip_the_network_sees_the_same_and_adds_it_to_nothing(
+    tiny_run: Run,
+) -> None:
+    found = fusing.evidence(tiny_run)
+    bare = rivals.without_skip(found)
+    network = FusionNet(found.source["query"].shape[1], bare.count, hidden=4).eval()
+    with torch.no_grad():
+        made = network.fuse(bare.source["query"], bare.drawn["query"])
+        network.fc_1.weight.zero_()
+        constant = network.fuse(bare.source["query"], bare.drawn["query"])
+    assert torch.equal(bare.drawn["query"][:, 0], found.source["query"])
+    assert torch.equal(bare.drawn["query"][:, 1:], found.drawn["query"])
+    assert made.std(dim=0).max() > 0  # it does see the source
+    assert constant.std(dim=0).max() == 0  # and there is no other way for it
 
 
 def recorded(name: str, seed: object = "all") -> dict[tuple[str, str], dict]:

@@ -1,15 +1,18 @@
 """Run folders: parameters checked, stages reused only when nothing changed."""
 
 import json
+import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from PIL import Image
 
-from reidlib import manifests, runs
+from reidlib import manifests, repeatable, runs
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.manifests import Made
 from reidlib.profiles import PROFILES
@@ -101,6 +104,7 @@ def test_a_profile_that_must_repeat_computes_on_the_cpu_beside_a_gpu(
 ) -> None:
     monkeypatch.setenv("ACCELERATE_USE_CPU", "")  # and back as it was after the test
     monkeypatch.delenv("ACCELERATE_USE_CPU")
+    monkeypatch.setattr(repeatable, "_undo", [])
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(distributed, "PartialState", lambda cpu: cpu)
     assert not distributed.processes()
@@ -115,6 +119,7 @@ def test_a_gpu_tries_its_kernels_where_a_rerun_need_not_agree(
     other = replace(PROFILES["tiny"], deterministic=repeats)
     monkeypatch.setitem(PROFILES, "tiny", other)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", repeats)  # put back after
+    monkeypatch.setattr(repeatable, "_undo", [])
     runs.begin("tests", root=str(world), profile="tiny")
     assert torch.backends.cudnn.benchmark is not repeats
 
@@ -175,3 +180,80 @@ def test_every_protocol_and_trial_has_a_folder_of_its_own(tmp_path, tiny_home) -
         s: torch.eye(2)[: len(getattr(run.data, s))] for s in ("query", "gallery")
     }
     assert run.evaluate(features["query"], features["gallery"]).mAP == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "manifest.json").write_text('{"key": "abc'),
+        lambda folder: (folder / "manifest.json").write_text("[]"),
+        lambda folder: (folder / "weights.safetensors").unlink(),
+        lambda folder: (folder / "weights.safetensors").write_bytes(b"cut"),
+    ],
+)
+def test_a_damaged_stage_is_made_again(damage, tiny_run: Run) -> None:
+    calls: list[int] = []
+    stage = tiny_run.stage("damaged", {}, lambda _: counted(calls))
+    made = len(calls)
+    damage(stage.folder)
+    again = tiny_run.stage("damaged", {}, lambda _: counted(calls))
+    assert len(calls) == made + 1
+    assert again.tensors["x"].tolist() == [float(len(calls))] * 2
+
+
+def test_weights_that_another_run_replaced_are_not_taken_for_ones_own(
+    tiny_run: Run,
+) -> None:
+    mine = tiny_run.stage("both", {"lr": 1}, lambda _: counted([]))
+    tiny_run.stage("both", {"lr": 2}, lambda _: counted([1]))
+    with pytest.raises(ReIDDataError, match="was made anew by another run"):
+        _ = mine.tensors
+
+
+def test_two_writers_of_one_record_leave_a_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    contents = [{"x": [n] * 2000} for n in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(20):
+            list(pool.map(lambda c: manifests.write_json(path, c), contents))
+            assert json.loads(path.read_text()) in contents
+    assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_a_run_that_need_not_repeat_gets_back_what_another_had_fixed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(repeatable, "_undo", [])
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "")
+    monkeypatch.delenv("ACCELERATE_USE_CPU")
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(2)
+    torch.use_deterministic_algorithms(False)
+    try:
+        for _ in range(2):
+            repeatable.repeatable(True)
+            assert torch.get_num_threads() == 1
+            assert torch.are_deterministic_algorithms_enabled()
+            assert os.environ["ACCELERATE_USE_CPU"] == "1"
+        repeatable.repeatable(False)
+        assert torch.get_num_threads() == 2
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert "ACCELERATE_USE_CPU" not in os.environ
+        repeatable.repeatable(True)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        cpu = SimpleNamespace(device=torch.device("cpu"))
+        monkeypatch.setattr(repeatable, "processes", lambda: cpu)
+        with pytest.raises(ReIDConfigError, match="restart the kernel"):
+            repeatable.repeatable(False)
+    finally:
+        torch.set_num_threads(before[0])
+        torch.use_deterministic_algorithms(before[1])
+
+
+@pytest.mark.parametrize("name", [*PROFILES])
+def test_nobody_is_judged_whom_another_stage_has_learned_from(name: str) -> None:
+    profile = PROFILES[name]
+    configs = [profile.encoder, profile.ptgan, profile.fusion, profile.ablation_fusion]
+    configs += [profile.second] if profile.second else []
+    assert len({config.held_out for config in configs}) == 1

@@ -1,6 +1,8 @@
 """Every stage once, at a tiny scale, joined the way that the chapters join them."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,9 +10,10 @@ import pytest
 import torch
 
 from reidlib import ablation, stages
-from reidlib.errors import ReIDConfigError
-from reidlib.manifests import written
+from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.manifests import file_digest, written
 from reidlib.models import PoseInvariantExtractor
+from reidlib.models.files import write_weights
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
 from reidlib.training import EncoderConfig, extract_generated, recipe, to_float
@@ -36,9 +39,67 @@ def test_an_imagenet_r1_is_the_network_that_was_trained_there(
     profile = replace(tiny_run.profile, r1="imagenet", encoder=encoder)
     r1 = stages.r1(replace(tiny_run, profile=profile, seed=7))
     assert r1.kind == "imagenet" and isinstance(r1.network.neck, torch.nn.Identity)
-    assert [(c.weights, c.neck, c.last_stride) for c in built] == [
+    assert {(c.weights, c.neck, c.last_stride) for c in built} == {
         ("imagenet", False, 2)
-    ]
+    }
+
+
+def test_an_imagenet_r1_that_was_made_is_not_asked_for_again(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = EncoderConfig.build
+
+    def offline(config: EncoderConfig, outputs: int = 0, weights=None):
+        if config.weights == "imagenet" and weights is None and not online:
+            raise ReIDConfigError("no network.")
+        return inner(replace(config, weights=None), outputs, weights)
+
+    monkeypatch.setattr(EncoderConfig, "build", offline)
+    encoder = replace(tiny_run.profile.encoder, weights="imagenet")
+    profile = replace(tiny_run.profile, r1="imagenet", encoder=encoder)
+    run = replace(tiny_run, profile=profile, seed=8)
+    online = False
+    assert stages.r1(run).kind == "attributes"
+    online = True
+    first = stages.r1(run)
+    online = False
+    again = stages.r1(run)
+    assert first.kind == again.kind == "imagenet"
+    for name, weight in first.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], weight), name
+
+
+def test_r2_starts_from_the_file_that_it_is_given(
+    tiny_run: Run, tmp_path: Path
+) -> None:
+    config = replace(tiny_run.profile.encoder, steps=1, lr=0.0)
+    mine = tmp_path / "mine.safetensors"
+    config = replace(config, weights=str(mine))
+    with pytest.raises(ReIDDataError, match=r"no file .*mine\.safetensors"):
+        stages.r2(tiny_run, config, "r2-mine")
+    keys = set()
+    for number in (1, 2):
+        torch.manual_seed(number)
+        given = replace(config, weights=None).build().state_dict()
+        write_weights(mine, given)
+        r2 = stages.r2(tiny_run, config, "r2-mine")
+        keys.add(r2.stage.key)
+        kept = dict(r2.network.named_parameters())
+        trunk = [n for n in kept if n in given and kept[n].ndim == 4]
+        assert trunk
+        for name in trunk:
+            assert torch.equal(kept[name], given[name]), name
+    assert len(keys) == 2
+
+
+def test_poses_are_those_that_were_kept(tiny_run: Run) -> None:
+    chosen = stages.poses(tiny_run, n_poses=3)
+    path, manifest = chosen.stage.weights, chosen.stage.folder / "manifest.json"
+    kept = chosen.network.poses_ + 0.25
+    write_weights(path, {"poses": torch.as_tensor(kept)})
+    told = json.loads(manifest.read_text()) | {"content": file_digest(path)}
+    manifest.write_text(json.dumps(told))  # as if another machine had made it
+    assert np.array_equal(stages.poses(tiny_run, n_poses=3).network.poses_, kept, True)
 
 
 def test_features_are_computed_in_the_precision_of_the_profile(

@@ -47,13 +47,16 @@ def draw(pids: Iterable[int], count: int, key: int) -> list[int]:
     return sorted(sorted(people, key=lambda pid: (integer_hash(key, pid), pid))[:count])
 
 
-def hold_out(pids: Iterable[int], fraction: float, key: int) -> list[int]:
+def hold_out(
+    pids: Iterable[int], fraction: float, key: int, *, least: int = 1
+) -> list[int]:
     """The identities to hold out: the first of all when ordered by their hash.
 
     Args:
         pids: identities, in any order, repeats allowed.
         fraction: share to hold out, in (0, 1); rounded half up, at least one.
         key: seed; equal keys give equal splits.
+        least: identities to hold out at least, where as many remain.
 
     Returns:
         The held-out identities, sorted.
@@ -72,7 +75,8 @@ def hold_out(pids: Iterable[int], fraction: float, key: int) -> list[int]:
         raise ReIDDataError(
             f"{len(people)} identities cannot be split in two; give at least 2."
         )
-    count = min(max(int(fraction * len(people) + 0.5), 1), len(people) - 1)
+    fewest = max(1, min(least, len(people) // 2))
+    count = min(max(int(fraction * len(people) + 0.5), fewest), len(people) - 1)
     return draw(people, count, key)
 
 
@@ -80,6 +84,9 @@ def validation_split(
     pids: ArrayLike, fraction: float, seed: int = 0
 ) -> NDArray[np.bool_]:
     """Which rows belong to training identities held out for early stopping.
+
+    Of four identities or more at least two are: a gallery of one person has a mAP of 1,
+    whatever was learned.
 
     Args:
         pids: (N,) identity of each training image.
@@ -90,7 +97,7 @@ def validation_split(
         (N,) bool, True = held out. Whole identities, never part of one.
     """
     values = np.asarray(pids)
-    return np.isin(values, hold_out(values.tolist(), fraction, seed))
+    return np.isin(values, hold_out(values.tolist(), fraction, seed, least=2))
 
 
 def query_rows(

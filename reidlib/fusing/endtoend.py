@@ -5,6 +5,7 @@ parts. Here the identity loss of the descriptor reaches R2's weights through the
 pictures, and the generator's through its drawings.
 """
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -30,6 +31,8 @@ class JointConfig(FusionConfig):
 class Joint(nn.Module):
     """Pictures and their drawings, or pictures and a generator → descriptors.
 
+    The networks are copied: training this one leaves the caller's as they are.
+
     Args:
         encoder: of pictures and drawings.
         fusion: (B, D), (B, K, D) → (B, D).
@@ -49,7 +52,8 @@ class Joint(nn.Module):
         vectors: Tensor | None = None,
     ) -> None:
         super().__init__()
-        self.encoder, self.fusion, self.drawer = encoder, fusion, drawer
+        self.encoder, self.fusion = copy.deepcopy(encoder), copy.deepcopy(fusion)
+        self.drawer = copy.deepcopy(drawer)
         self.register_buffer("vectors", torch.zeros(0) if vectors is None else vectors)
         self.head = nn.Linear(encoder.features, identities)
 

@@ -11,44 +11,29 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
-from torch.nn import functional as F
 
 from reidlib.errors import ReIDConfigError
 from reidlib.models import Slots
-from reidlib.models.fusion import check_weight
+from reidlib.models.fusion import check_weight, unit_features
 from reidlib.training import held_out_map
 
 Rule = Callable[[Tensor, Tensor], Tensor]
 WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 
-def _unit(x: Tensor) -> Tensor:
-    return F.normalize(x, dim=-1)
-
-
-def _all(source: Tensor, drawn: Tensor) -> Tensor:
-    """(N, K + 1, D), every feature of length one."""
-    if drawn.ndim != 3 or source.shape != (len(drawn), drawn.shape[-1]):
-        raise ReIDConfigError(
-            f"features of shapes {tuple(source.shape)} and {tuple(drawn.shape)} do not "
-            "fit; give (N, D) of the pictures and (N, K, D) of those drawn from them."
-        )
-    return _unit(torch.cat([source[:, None], drawn], dim=1))
-
-
 def input_only(source: Tensor, drawn: Tensor) -> Tensor:
     """The picture's own feature, (N, D): the baseline."""
-    return _all(source, drawn)[:, 0]
+    return unit_features(source, drawn)[:, 0]
 
 
 def mean(source: Tensor, drawn: Tensor) -> Tensor:
     """The mean of all K + 1, (N, D)."""
-    return _all(source, drawn).mean(1)
+    return unit_features(source, drawn).mean(1)
 
 
 def maximum(source: Tensor, drawn: Tensor) -> Tensor:
     """The largest value of each element, (N, D): PN-GAN's rule."""
-    return _all(source, drawn).amax(1)
+    return unit_features(source, drawn).amax(1)
 
 
 def weighted_sum(weight: float) -> Rule:
@@ -56,7 +41,7 @@ def weighted_sum(weight: float) -> Rule:
     check_weight(weight)
 
     def rule(source: Tensor, drawn: Tensor) -> Tensor:
-        x = _all(source, drawn)
+        x = unit_features(source, drawn)
         return (1 - weight) * x[:, 0] + weight * x[:, 1:].mean(1)
 
     return rule
@@ -67,7 +52,7 @@ def slots(weight: float) -> Rule:
     beside = Slots(weight)
 
     def rule(source: Tensor, drawn: Tensor) -> Tensor:
-        x = _all(source, drawn)
+        x = unit_features(source, drawn)
         return beside(x[:, 0], x[:, 1:])
 
     return rule

@@ -35,7 +35,8 @@ class PoseInvariantExtractor(nn.Module):
 
     Raises:
         ReIDConfigError: FusionNet was built for another K, or for other features; the
-            two encoders differ in width; R1 is missing where it is asked.
+            two encoders differ in width; R1 is missing where it is asked, or of
+            another width than G was built for.
     """
 
     poses: Tensor
@@ -108,7 +109,7 @@ class PoseInvariantExtractor(nn.Module):
         """Read a saved extractor.
 
         Raises:
-            ReIDDataError: missing file, or not an extractor's.
+            ReIDDataError: missing file, not an extractor's, or not all of one.
             ReIDConfigError: a kind of generator or fusion that there is not.
         """
         meta = read_metadata(path)
@@ -117,16 +118,22 @@ class PoseInvariantExtractor(nn.Module):
                 f"{path} is not a saved extractor; give the extractor.safetensors "
                 "that the fusion stage wrote."
             )
-        config, tensors = json.loads(meta["config"]), read_weights(path)
-        extractor = cls(
-            _encoder(config["r1"]),
-            build_generator(config["generator"]),
-            cast(Encoder, _encoder(config["r2"])),
-            _fusion(config["fusion"]),
-            tensors["poses"],
-            _encoder(config.get("second")),
-        )
-        extractor.load_state_dict(tensors)
+        tensors = read_weights(path)
+        try:
+            config = json.loads(meta["config"])
+            extractor = cls(
+                _encoder(config["r1"]),
+                build_generator(config["generator"]),
+                cast(Encoder, _encoder(config["r2"])),
+                _fusion(config["fusion"]),
+                tensors["poses"],
+                _encoder(config.get("second")),
+            )
+            extractor.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ReIDDataError(
+                f"{path} does not hold a whole extractor ({error}); save it again."
+            ) from error
         return extractor
 
 
@@ -154,6 +161,12 @@ def _check(
         )
     if r1 is None and generator.kind == "vector":
         raise ReIDConfigError("The vector generator looks with R1; give it.")
+    asked = generator.config().get("features")
+    if r1 is not None and asked not in (None, r1.features):
+        raise ReIDConfigError(
+            f"The generator was built for features of {asked} numbers, and R1 gives "
+            f"{r1.features}; give the R1 that it was trained with."
+        )
 
 
 def redraw(

@@ -41,7 +41,8 @@ def _opened(path: Path) -> Iterator[Any]:
             yield file
     except SafetensorError as error:
         raise ReIDDataError(
-            f"{path} is not a whole safetensors file ({error}); delete it and retrain."
+            f"{path} is not a whole safetensors file ({error}); give one that is, or "
+            "write it again."
         ) from error
 
 

@@ -114,11 +114,26 @@ class Slots(nn.Module):
 
     def forward(self, source: Tensor, generated: Tensor) -> Tensor:
         """(B, D) and (B, K, D) → (B, (K + 1) D), of length one."""
-        k = generated.shape[1]
-        x = F.normalize(torch.cat([source[:, None], generated], dim=1), dim=-1)
-        drawn = math.sqrt(self.weight / k)
+        x = unit_features(source, generated)
+        drawn = math.sqrt(self.weight / generated.shape[1])
         parts = [x[:, :1] * math.sqrt(1 - self.weight), x[:, 1:] * drawn]
         return torch.cat(parts, dim=1).flatten(1)
+
+
+def unit_features(source: Tensor, generated: Tensor) -> Tensor:
+    """(B, D) and (B, K, D) → (B, K + 1, D), every feature of length one.
+
+    Raises:
+        ReIDConfigError: they do not fit, or K is 0.
+    """
+    b, k, d = generated.shape if generated.ndim == 3 else (0, 0, 0)
+    if source.shape != (b, d) or not k:
+        raise ReIDConfigError(
+            f"features of shapes {tuple(source.shape)} and {tuple(generated.shape)} do "
+            "not fit; give (N, D) of the pictures and (N, K, D) of those drawn from "
+            "them, K at least 1."
+        )
+    return F.normalize(torch.cat([source[:, None], generated], dim=1), dim=-1)
 
 
 def check_weight(weight: float) -> None:

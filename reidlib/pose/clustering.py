@@ -194,7 +194,8 @@ class PoseClusterer(BaseEstimator):
         self._mixtures = [mixture]
         total = np.maximum(mixture.share.sum(axis=0), 1e-12)
         empty = int((total < 1e-6).sum())
-        if empty and self.mode == "means":  # an empty one is never drawn
+        centres = self.algorithm == "kmeans" or self.mode == "means"
+        if empty and centres:  # an empty one is never drawn
             raise ReIDDataError(
                 f"{empty} of {self.n_poses} clusters lost all their poses; lower "
                 "n_poses, or take another random_state."
@@ -247,5 +248,11 @@ def _points(points: ArrayLike) -> Floats:
         raise ReIDConfigError(
             f"points have shape {values.shape}, not (N, 25, 2); "
             "reidlib.pose.normalise makes them from poses in pixels."
+        )
+    known = np.abs(values[np.isfinite(values)])
+    if known.size and np.median(known) > 2:
+        raise ReIDConfigError(
+            "most joints lie far outside their pictures, as pixels do where image "
+            "units are meant; reidlib.pose.normalise makes these."
         )
     return values

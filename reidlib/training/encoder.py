@@ -14,7 +14,7 @@ from reidlib.data import class_labels, validation_split
 from reidlib.data.augment import encoder_augmentation
 from reidlib.data.batches import ImageBatches
 from reidlib.data.sampling import Passes, Persons
-from reidlib.errors import ReIDConfigError
+from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models import Encoder
 from reidlib.retrieval import evaluate
 from reidlib.training.checkpoint import Checkpoint
@@ -158,6 +158,7 @@ def train_identities(
     Raises:
         ReIDConfigError: fewer than two identities left to learn from, or a batch that
             does not fit them.
+        ReIDDataError: no held-out identity was seen by two cameras.
     """
     held_out = validation_split(table["pid"], config.held_out, seed)
     labels = torch.as_tensor(class_labels(table["pid"][~held_out]))
@@ -166,6 +167,7 @@ def train_identities(
             "Fewer than two training identities are left after the validation split; "
             "give more identities, or a smaller held_out (--config.held-out)."
         )
+    check_watched(table[held_out])
     torch.manual_seed(seed)
     encoder = config.build(int(labels.max()) + 1, weights)
     watched, watched_rows = images[held_out.tolist()], table[held_out]
@@ -316,6 +318,24 @@ def _optimizer(encoder: Encoder, config: EncoderConfig) -> torch.optim.Optimizer
         nesterov=config.momentum > 0,
         fused=True,
     )
+
+
+def check_watched(table: pd.DataFrame) -> None:
+    """Refuse held-out training identities of whom nobody can be found again.
+
+    Args:
+        table: ``pid`` and ``camid`` of their pictures.
+
+    Raises:
+        ReIDDataError: none of them was seen by two cameras.
+    """
+    cameras = table.groupby("pid")["camid"]
+    if (cameras.min() == cameras.max()).all():
+        raise ReIDDataError(
+            f"None of the {table['pid'].nunique()} held-out training identities was "
+            "seen by two cameras, so nobody can watch what training brings; hold out "
+            "more (--config.held-out), or choose another --seed."
+        )
 
 
 def held_out_map(features: Tensor, table: pd.DataFrame) -> dict[str, float]:

@@ -12,7 +12,7 @@ from reidlib.data.batches import TensorBatches
 from reidlib.data.sampling import Passes
 from reidlib.models import FusionNet
 from reidlib.training.checkpoint import Checkpoint
-from reidlib.training.encoder import held_out_map
+from reidlib.training.encoder import check_watched, held_out_map
 from reidlib.training.features import serving
 from reidlib.training.loop import Batch, LoopConfig, Predict, Task, fit
 from reidlib.training.losses import step_down
@@ -124,6 +124,7 @@ def train_descriptor(
     """
     out = validation_split(table["pid"], config.held_out, seed)
     held_out, watched = torch.as_tensor(out), table[out]
+    check_watched(watched)
     inside = (~held_out).nonzero().flatten()
     labels = torch.full((len(table),), -1)  # nobody learns from those held out
     labels[inside] = torch.as_tensor(class_labels(table["pid"][~out]))

@@ -56,6 +56,7 @@ class LoopConfig:
         precision: "bf16" where the device has the instructions.
         compile: by ``torch.compile``: worth its minute in long runs on a GPU.
         accumulate: micro-batches that a step's batch is computed in, to save memory.
+            Batch normalisation, and a search for hard triplets, see one at a time.
     """
 
     steps: int
@@ -73,6 +74,10 @@ class LoopConfig:
                 raise ReIDConfigError(
                     f"{name} is {value}; set --config.{name} to 1 or more."
                 )
+        if self.patience < 0:
+            raise ReIDConfigError(
+                f"patience is {self.patience}; set --config.patience to 0 or more."
+            )
 
 
 class Data(Protocol):
@@ -161,6 +166,19 @@ def fit(
             checkpoint.close()
 
 
+def _check_norms(task: "Task", config: LoopConfig) -> None:
+    """Refuse batch normalisation of one picture."""
+    modules = (m for network in task.networks.values() for m in network.modules())
+    if config.batch // config.accumulate < 2 and any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules
+    ):
+        raise ReIDConfigError(
+            f"A batch of {config.batch} in {config.accumulate} parts has parts of one "
+            "picture, which cannot be batch-normalised; set --config.batch to at least "
+            "twice --config.accumulate."
+        )
+
+
 class _Loop:
     """The parts of ``fit``, whose arguments it takes."""
 
@@ -179,6 +197,7 @@ class _Loop:
         self.state = processes()
         self.sampler = sampler or Passes(len(data), config.batch, seed)
         self.rows = shares(config.batch, config.accumulate)
+        _check_norms(task, config)
         device = self.state.device
         precision = usable(config.precision, device)
         for key, network in (task.networks | task.frozen).items():

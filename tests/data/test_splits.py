@@ -43,6 +43,15 @@ def test_a_split_ignores_order_and_keeps_identities_whole(pids, fraction, seed):
     np.testing.assert_array_equal(backwards[::-1], mask)
 
 
+@pytest.mark.parametrize(
+    ("people", "fraction", "out"),
+    [(2, 0.1, 1), (3, 0.1, 1), (4, 0.1, 2), (14, 0.1, 2), (40, 0.1, 4), (3, 0.9, 2)],
+)
+def test_a_gallery_of_held_out_people_has_two_where_two_remain(people, fraction, out):
+    rows = np.repeat(np.arange(people), 3)
+    assert validation_split(rows, fraction).sum() == 3 * out
+
+
 def test_half_an_identity_is_rounded_up():
     assert len(hold_out(range(751), 0.25, 0)) == 188  # 187.75
     assert len(hold_out(range(10), 0.25, 0)) == 3

@@ -173,6 +173,33 @@ def test_weights_of_something_else_are_not_an_extractor(tmp_path):
         PoseInvariantExtractor.load(path)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors, config: tensors.pop("poses"),
+        lambda tensors, config: tensors.pop("fusion.fc_1.weight"),
+        lambda tensors, config: config.pop("generator"),
+        lambda tensors, config: config["r2"].pop("input_size"),
+        lambda tensors, config: config["r2"].update(arch="resnet18"),
+    ],
+)
+def test_a_file_that_lacks_a_part_is_refused(damage, extractor, tmp_path):
+    path = tmp_path / "extractor.safetensors"
+    extractor.save(path)
+    meta, tensors = read_metadata(path), read_weights(path)
+    config = json.loads(meta["config"])
+    damage(tensors, config)
+    write_weights(path, tensors, meta | {"config": json.dumps(config)})
+    with pytest.raises(ReIDDataError, match="does not hold a whole extractor"):
+        PoseInvariantExtractor.load(path)
+
+
+def test_a_generator_for_features_of_another_width_is_refused(extractor):
+    narrow = make_generator("vector", D // 2, (32, 16), ngf=4, blocks=1)
+    with pytest.raises(ReIDConfigError, match=f"features of {D // 2} .* R1 gives {D}"):
+        whole(narrow)
+
+
 @pytest.mark.parametrize(("features", "count"), [(D, K + 1), (D // 2, K)])
 def test_a_fusionnet_for_another_k_or_width_is_refused(extractor, features, count):
     fusion = FusionNet(features, count, hidden=16)

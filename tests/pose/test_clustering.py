@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose import PoseClusterer
+from reidlib.pose import PoseClusterer, clustering
 
 KINDS = [(t, a) for t in ("body", "joint") for a in ("kmeans", "gmm")]
 SEEN = 19  # the joints below this number are visible in most of the made poses
@@ -112,6 +113,24 @@ def test_impossible_requests_say_what_to_change():
         PoseClusterer(n_poses=0).fit(points)
     with pytest.raises(ReIDConfigError, match=r"not \(N, 25, 2\)"):
         PoseClusterer().fit(np.zeros((4, 25, 3)))
+    for target in ("body", "joint"):
+        with pytest.raises(ReIDConfigError, match="outside their pictures, as pixels"):
+            PoseClusterer(target, n_poses=2).fit(128 * points)
     points[:, 9] = np.nan
     with pytest.raises(ReIDDataError, match="none of the 9 poses shows both hips"):
         PoseClusterer().fit(points)
+
+
+@pytest.mark.parametrize("mode", ["sample", "means"])
+def test_a_centre_that_lost_all_its_poses_is_no_pose(mode, monkeypatch):
+    points, _, _ = made_poses(count=9)
+
+    class Emptied(KMeans):
+        def fit(self, rows):
+            super().fit(rows)
+            self.labels_ = np.minimum(self.labels_, self.n_clusters - 2)
+            return self
+
+    monkeypatch.setattr(clustering, "KMeans", Emptied)
+    with pytest.raises(ReIDDataError, match="1 of 3 clusters lost all their poses"):
+        PoseClusterer("body", "kmeans", 3, mode=mode).fit(points)

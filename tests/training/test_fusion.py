@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from reidlib.data import validation_split
+from reidlib.errors import ReIDDataError
 from reidlib.training import FusionConfig, train_fusion
 from reidlib.training import fusion as module
 
@@ -47,3 +48,16 @@ def test_it_learns_to_tell_the_training_identities_apart(cached) -> None:
     config = FusionConfig(steps=60, batch=8, validations=2, held_out=0.25, lr=0.02)
     _, history = train_fusion(centres + source / 10, generated, table, config)
     assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
+
+
+@pytest.mark.parametrize("cameras", [[1, 1, 1, 1], [1, 2, 2, 2]])
+def test_people_whom_nobody_can_find_again_watch_no_training(cached, cameras) -> None:
+    source, generated, table = cached
+    out = validation_split(table["pid"], CONFIG.held_out)
+    table.loc[out, "camid"] = cameras * 2
+    if len(set(cameras)) > 1:
+        train_fusion(source, generated, table, CONFIG)
+        return
+    said = "None of the 2 held-out training identities was seen by two cameras"
+    with pytest.raises(ReIDDataError, match=said):
+        train_fusion(source, generated, table, CONFIG)

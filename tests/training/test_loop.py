@@ -283,3 +283,20 @@ def test_a_setting_below_one_is_refused_by_its_name(name) -> None:
     settings = {"steps": 4, "batch": 4, name: 0}
     with pytest.raises(ReIDConfigError, match=f"{name} is 0; set --config.{name} to 1"):
         LoopConfig(**settings)
+
+
+def test_negative_patience_is_refused() -> None:
+    with pytest.raises(
+        ReIDConfigError, match=r"patience is -1; set --config\.patience"
+    ):
+        LoopConfig(steps=4, batch=4, patience=-1)
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(1, 1), (4, 4)])
+def test_one_picture_is_not_batch_normalised(batch: int, parts: int) -> None:
+    task, network, data = line_task()
+    config = LoopConfig(steps=1, batch=batch, accumulate=parts, validations=1)
+    fit(task, data, config)  # without such a layer it may be one
+    task.networks["line"] = nn.Sequential(network, nn.BatchNorm1d(1))
+    with pytest.raises(ReIDConfigError, match="cannot be batch-normalised; set"):
+        fit(task, data, config)
