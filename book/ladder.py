@@ -3,11 +3,14 @@
     python -m book.ladder --dataset market1501 --root data/Market-1501-v15.09.15
 
 A gain over R2 may come from what the drawings bring along: an encoder that was trained
-further, or more looks at one picture. So R2 is given these first: as many more steps on
-photographs as the drawings' encoder had on drawings, then shifted and mirrored views.
-Every system is compared with the one that it is built on, and the share of what is
-added is the one with the highest mAP among held-out training identities. Writes
-<dataset>-ladder.json into book/results. What is trained are stages of a run.
+further, more looks at one picture, or a second network. So R2 is given these first: as
+many more steps on photographs as the drawings' encoder had on drawings, then shifted
+and mirrored views. Every system is compared with the one that it is built on, and the
+share of what is added is the one with the highest mAP among held-out training
+identities. Drawings are also compared with what differs from them in the poses only:
+as many views in their place, seen by an encoder that was trained on views for as long
+("views, own encoder"). Writes <dataset>-ladder-<profile>.json into book/results. What
+is trained are stages of a run.
 """
 
 import argparse
@@ -26,6 +29,7 @@ from reidlib.records import write_record
 from reidlib.retrieval import as_record, bootstrap
 
 Features = dict[str, Tensor]  # of every split
+MATCHED = "views, own encoder"
 
 
 def beside(weight: float) -> fusing.Rule:
@@ -50,11 +54,12 @@ def ladder(run: runs.Run) -> Iterator[Row]:
     drawer = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
     eyes = {
         kind: fusing.second_encoder(run, kind, drawer=drawer)
-        for kind in ("drawn", "copies")
+        for kind in ("drawn", "copies", "augmented")
     }
     found = fusing.evidence(run, drawer=drawer, second=eyes["drawn"])
     further = fusing.evidence(run, "copies", drawer=drawer, second=eyes["copies"])
     views = fusing.evidence(run, "augmented", second=eyes["copies"]).drawn
+    matched = fusing.evidence(run, "augmented", second=eyes["augmented"]).drawn
     made: dict[str, Features] = {
         "R2": found.source,
         "trained on": {s: x[:, 0] for s, x in further.drawn.items()},
@@ -62,8 +67,10 @@ def ladder(run: runs.Run) -> Iterator[Row]:
     results = {}
     for name, base, more in (
         ("R2", "R2", None),
+        (f"R2 + {MATCHED}", "R2", matched),
         ("R2 + drawings", "R2", found.drawn),
         ("trained on", "R2", None),
+        (f"trained on + {MATCHED}", "trained on", matched),
         ("trained on + drawings", "trained on", found.drawn),
         ("trained on + views", "trained on", views),
         ("trained on + views + drawings", "trained on + views", found.drawn),
@@ -73,11 +80,12 @@ def ladder(run: runs.Run) -> Iterator[Row]:
             made[name], row["weight"] = added(run, made[base], more)
         mine = run.evaluate(made[name]["query"], made[name]["gallery"])
         results[name] = mine
-        yield {
-            **row,
-            **as_record(bootstrap(mine, seed=run.seed)),
-            "over base": difference(mine, results[base], run.seed),
-        }
+        row |= as_record(bootstrap(mine, seed=run.seed))
+        row["over base"] = difference(mine, results[base], run.seed)
+        if name.endswith("drawings") and f"{base} + {MATCHED}" in results:
+            rival = results[f"{base} + {MATCHED}"]
+            row["over views"] = difference(mine, rival, run.seed)
+        yield row
 
 
 def main(arguments: list[str] | None = None) -> Path:
@@ -94,7 +102,7 @@ def main(arguments: list[str] | None = None) -> Path:
         print(f"{row['system']} rank-1 {row['rank1']:.3f} mAP {row['mAP']:.3f}")
     manifest = run.circumstances()
     manifest["code of fusing"] = manifests.code_digest(("fusing",))
-    path = given.out / f"{run.key}-ladder.json"
+    path = given.out / f"{run.key}-ladder-{given.profile}.json"
     write_record(path, {"manifest": manifest, "rows": rows})
     print(path)
     return path

@@ -24,7 +24,11 @@ from reidlib.training.encoder import held_out_map
 # What every row of a command is compared with beside R2: label → "group: system".
 AGAINST = {
     "poses": {"common poses": "common poses: slots"},
-    "encoders": {"drawings": "aligned generator: drawn"},
+    "encoders": {
+        "drawings": "aligned generator: drawn",
+        "views": "control: augmented",
+        "views and copies": "control: augmented and copies",
+    },
     "fusionnet": {"FusionNet": "FusionNet: as printed"},
 }
 EVIDENCE = {
@@ -34,19 +38,32 @@ EVIDENCE = {
     "augmented": "control",
     "cleaned": "ceiling",
 }
+TOGETHER = {"copies": "augmented and copies", "drawn": "augmented and drawn"}
 
 
 def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
-    """Slots on each kind of evidence, seen by an encoder that was trained on it."""
+    """Slots on each kind of evidence, seen by an encoder that was trained on it.
+
+    And on views together with drawings: do these know what those do not? The control
+    has as many networks: views together with copies.
+    """
     aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
     yield baseline(run, fusing.evidence(run, "copies"))
+    seen = {}
     for kind, group in EVIDENCE.items():
         if group == "ceiling" and not run.rendered:
             continue
         eye = fusing.second_encoder(run, kind, drawer=aligned)
-        found = fusing.evidence(run, kind, drawer=aligned, second=eye)
+        seen[kind] = found = fusing.evidence(run, kind, drawer=aligned, second=eye)
         drawn = group == "aligned generator"
         yield ruled(run, kind, group, found, fusing.slots, drawn)
+    views = seen["augmented"]
+    for kind, name in TOGETHER.items():
+        more = seen[kind].drawn
+        both = {s: torch.cat([x, more[s]], 1) for s, x in views.drawn.items()}
+        mixed = replace(views, drawn=both)
+        whole = ruled(run, name, EVIDENCE[kind], mixed, fusing.slots, False)
+        yield replace(whole, drawn=views.count if kind == "drawn" else 0)
 
 
 def fusionnet(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:

@@ -17,6 +17,7 @@ from reidlib.training import extract
 from tests.test_experiments import MANIFEST, check_interval
 
 RECORDS = Path(__file__).parent.parent / "book" / "results"
+TOGETHER = rivals.TOGETHER.values()
 GROUPS = {"input", "paper's generator", "aligned generator", "control", "ceiling"}
 
 
@@ -106,7 +107,7 @@ def test_every_evidence_has_an_encoder_of_its_own_and_is_set_beside_drawings(
 ) -> None:
     rows = made("encoders", tiny_run, tmp_path, [0, 1])["rows"]
     check_rows(rows)
-    assert {row["system"] for row in rows} == {"R2", *rivals.EVIDENCE}
+    assert {row["system"] for row in rows} == {"R2", *rivals.EVIDENCE, *TOGETHER}
     for seed in (0, 1, "all"):
         own = {row["system"]: row for row in rows if row["seed"] == seed}
         assert own["drawn"]["over drawings"]["mAP"] == 0
@@ -184,6 +185,32 @@ def test_the_recorded_gain_but_no_control_is_larger_for_the_other_side() -> None
     assert more["slots, true"][0] > more["slots, second encoder"][1]
     assert more["slots, augmented"][0] < 0
     assert more["slots, cleaned"][0] < 0
+
+
+def test_the_recorded_drawings_are_not_told_from_views_with_their_own_encoder() -> None:
+    rows = recorded("synthetic-fusions-encoders")
+    assert {name for _, name in rows} == {"R2", *rivals.EVIDENCE, *TOGETHER}
+    drawn = rows["aligned generator", "drawn"]
+    assert drawn["seeds"] >= 3
+    assert min(drawn["over R2"]["mAP of each seed"]) >= 0.03
+    assert gain(drawn) > 0
+    over = rows["control", "copies"]["over drawings"]["interval"]["mAP"]
+    assert over[1] < 0
+    over = rows["control", "augmented"]["over drawings"]["interval"]["mAP"]
+    assert over[0] < 0 < over[1]  # what the chapter says
+    both = rows["aligned generator", "augmented and drawn"]
+    for rival in ("views", "views and copies"):
+        assert both[f"over {rival}"]["interval"]["mAP"][0] > 0
+    assert gain(rows["control", "augmented"]) > 0
+
+
+def test_the_recorded_skip_is_what_fusionnet_lives_by() -> None:
+    rows = recorded("synthetic-fusions-fusionnet")
+    whole = rows["FusionNet", "as printed"]
+    assert gain(whole) > 0
+    bare = rows["FusionNet", "without the skip"]
+    assert bare["over FusionNet"]["interval"]["mAP"][1] < 0
+    assert bare["mAP"] < rows["input", "R2"]["mAP"]
 
 
 def test_the_recorded_settings_are_those_of_table_two() -> None:
