@@ -868,7 +868,8 @@ for name in (second, "slots"):
 # %% [markdown]
 # Now it is told: the full model gains more from matches that show the other
 # side, as the paper promises, and neither shifted views nor a cleaned picture
-# in its own pose do. So the gain is in part the poses'. It is a fraction of
+# in its own pose do, both seen by R2. (Views with an encoder of their own were
+# not asked here.) So the gain is in part the poses'. It is a fraction of
 # what perfect drawings would bring, about a sixth where both are seen by R2: a
 # guess carries the colours of a jacket, not the print on the shirt below it.
 # Here lies the work that is left.
