@@ -332,7 +332,7 @@ def sizes(args: argparse.Namespace) -> None:
     if args.toy:
         args.arch, args.images, args.batch, args.steps = "resnet10", 4, 4, 2
         args.size, args.galleries = (64, 32), (2, 4)
-        args.cached, args.width, args.holdings = 680, 8, (170, 680)
+        args.cached, args.width, args.holdings = 680, 64, (170, 680)
     paper = args.full or args.device == "cuda"
     args.small_arch, args.small_size = "resnet10", (64, 32)
     args.ngf, args.blocks, args.pairs, args.phi_images = (16, 32), 3, 16, 16
