@@ -72,6 +72,7 @@ def ladder(run: runs.Run) -> Iterator[Row]:
         ("trained on", "R2", None),
         (f"trained on + {MATCHED}", "trained on", matched),
         ("trained on + drawings", "trained on", found.drawn),
+        (f"trained on + {MATCHED} + drawings", f"trained on + {MATCHED}", found.drawn),
         ("trained on + views", "trained on", views),
         ("trained on + views + drawings", "trained on + views", found.drawn),
     ):

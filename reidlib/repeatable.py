@@ -40,8 +40,8 @@ def repeatable(wanted: bool) -> None:
     elif _undo:
         while _undo:
             _undo.pop()()
-        asked = os.environ.get(CPU_ONLY, "0") in ("", "0")
-        if asked and torch.cuda.is_available() and processes().device.type == "cpu":
+        free = os.environ.get(CPU_ONLY, "0") in ("", "0")
+        if free and torch.cuda.is_available() and processes().device.type == "cpu":
             raise ReIDConfigError(
                 "This process has computed on the CPU, as the smoke profile does, and "
                 "cannot go to the GPU any more; begin this run in a new one (in a "

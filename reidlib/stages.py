@@ -64,15 +64,15 @@ def r1(run: Run) -> Trained[Encoder]:
     """
     if run.profile.r1 == "imagenet":
         # as it was trained: R2's neck, last stride and start are not ImageNet's
-        config = replace(run.profile.encoder, neck=False, last_stride=2)
-        config = replace(config, weights="imagenet")
+        config = replace(
+            run.profile.encoder, neck=False, last_stride=2, weights="imagenet"
+        )
+
+        def fetch(_: Checkpoint) -> Made:
+            return Made(config.build().state_dict())
+
         try:
-            stage = run.stage(
-                "r1",
-                config,
-                lambda _: Made(config.build().state_dict()),
-                data="imagenet",
-            )
+            stage = run.stage("r1", config, fetch, data="imagenet")
         except ReIDConfigError as error:
             log.warning("%s R1 is trained on attributes instead.", error)
         else:

@@ -81,13 +81,22 @@ def test_the_network_that_is_timed_makes_the_descriptors_that_are_scored(
     assert likeness.min() > 0.9999
 
 
+def breaks(monkeypatch: pytest.MonkeyPatch, name: str, seed: int = 0) -> None:
+    """Let the training of a system break on one seed."""
+    whole = systems.SYSTEMS[name]
+
+    def broken(run: Run) -> systems.Subject:
+        if run.seed == seed:
+            raise systems.ReIDConfigError("the loss is NaN.")
+        return whole(run)
+
+    monkeypatch.setitem(systems.SYSTEMS, name, broken)
+
+
 def test_a_training_that_broke_says_why_and_the_others_go_on(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(run: Run) -> systems.Subject:
-        raise systems.ReIDConfigError("the loss is NaN.")
-
-    monkeypatch.setitem(systems.SYSTEMS, "full", broken)
+    breaks(monkeypatch, "full")
     record = made(tiny_run, tmp_path, "--systems", "full", "r1")
     stopped = [row for row in record["rows"] if "stopped" in row]
     assert stopped == [{"system": "full", "seed": 0, "stopped": "the loss is NaN."}]
@@ -98,12 +107,7 @@ def test_a_training_that_broke_says_why_and_the_others_go_on(
 def test_a_system_that_broke_on_one_seed_is_averaged_over_the_others(
     lost: int, tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(run: Run) -> systems.Subject:
-        if run.seed == lost:
-            raise systems.ReIDConfigError("the loss is NaN.")
-        return systems.r1(run)
-
-    monkeypatch.setitem(systems.SYSTEMS, "r1", broken)
+    breaks(monkeypatch, "r1", lost)
     rows = made(tiny_run, tmp_path, "--systems", "r1", "--seeds", "0", "1")["rows"]
     by = {(r["system"], r["seed"]): r for r in rows if r.get("group") == "re-ranked"}
     assert by["R2", "all"]["seeds"] == 2
@@ -118,10 +122,7 @@ def test_a_system_that_broke_on_one_seed_is_averaged_over_the_others(
 def test_nothing_is_compared_where_r2_broke(
     tiny_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(run: Run) -> systems.Subject:
-        raise systems.ReIDConfigError("the loss is NaN.")
-
-    monkeypatch.setitem(systems.SYSTEMS, "r2", broken)
+    breaks(monkeypatch, "r2")
     with pytest.raises(systems.ReIDConfigError, match="loss is NaN"):
         made(tiny_run, tmp_path, "--systems", "r1")
     assert not list(tmp_path.iterdir())

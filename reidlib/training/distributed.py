@@ -1,7 +1,7 @@
 """Several processes that train as one: who computes what, and what they share."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
@@ -45,6 +45,21 @@ def shares(batch: int, parts: int) -> list[slice]:
         )
     size, first = batch // pieces, state.process_index * parts
     return [slice(i * size, (i + 1) * size) for i in range(first, first + parts)]
+
+
+def check_norms(networks: Mapping[str, nn.Module], batch: int, parts: int) -> None:
+    """Refuse batch normalisation of one picture.
+
+    Raises:
+        ReIDConfigError: a network has it, and the micro-batches hold one picture.
+    """
+    modules = (m for network in networks.values() for m in network.modules())
+    if batch // parts < 2 and any(isinstance(m, _BatchNorm) for m in modules):
+        raise ReIDConfigError(
+            f"A batch of {batch} in {parts} parts has parts of one picture, which "
+            "cannot be batch-normalised; set --config.batch to at least twice "
+            "--config.accumulate."
+        )
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

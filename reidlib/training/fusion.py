@@ -65,6 +65,7 @@ def train_fusion(
 
     Raises:
         ReIDConfigError: a batch larger than the pictures to learn from.
+        ReIDDataError: no held-out identity was seen by two cameras.
     """
     inside = ~validation_split(table["pid"], config.held_out, seed)
     torch.manual_seed(seed)
@@ -121,6 +122,9 @@ def train_descriptor(
 
     Returns:
         The history.
+
+    Raises:
+        ReIDDataError: no held-out identity was seen by two cameras.
     """
     out = validation_split(table["pid"], config.held_out, seed)
     held_out, watched = torch.as_tensor(out), table[out]

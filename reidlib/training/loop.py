@@ -29,6 +29,7 @@ from reidlib.training.cost import Meter
 from reidlib.training.distributed import (
     agreed,
     average_gradients,
+    check_norms,
     mean_over_processes,
     processes,
     shared_statistics,
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 Batch = dict[str, Any]
 Phase = Callable[["Task", Batch], tuple[Tensor, dict[str, Tensor]]]
+
+
+LEAST = {"steps": 1, "batch": 1, "validations": 1, "accumulate": 1, "patience": 0}
 
 
 @dataclass(frozen=True)
@@ -69,15 +73,11 @@ class LoopConfig:
     accumulate: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "validations", "accumulate"):
-            if (value := getattr(self, name)) < 1:
+        for name, least in LEAST.items():
+            if (value := getattr(self, name)) < least:
                 raise ReIDConfigError(
-                    f"{name} is {value}; set --config.{name} to 1 or more."
+                    f"{name} is {value}; set --config.{name} to {least} or more."
                 )
-        if self.patience < 0:
-            raise ReIDConfigError(
-                f"patience is {self.patience}; set --config.patience to 0 or more."
-            )
 
 
 class Data(Protocol):
@@ -166,19 +166,6 @@ def fit(
             checkpoint.close()
 
 
-def _check_norms(task: "Task", config: LoopConfig) -> None:
-    """Refuse batch normalisation of one picture."""
-    modules = (m for network in task.networks.values() for m in network.modules())
-    if config.batch // config.accumulate < 2 and any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in modules
-    ):
-        raise ReIDConfigError(
-            f"A batch of {config.batch} in {config.accumulate} parts has parts of one "
-            "picture, which cannot be batch-normalised; set --config.batch to at least "
-            "twice --config.accumulate."
-        )
-
-
 class _Loop:
     """The parts of ``fit``, whose arguments it takes."""
 
@@ -197,7 +184,7 @@ class _Loop:
         self.state = processes()
         self.sampler = sampler or Passes(len(data), config.batch, seed)
         self.rows = shares(config.batch, config.accumulate)
-        _check_norms(task, config)
+        check_norms(task.networks, config.batch, config.accumulate)
         device = self.state.device
         precision = usable(config.precision, device)
         for key, network in (task.networks | task.frozen).items():
