@@ -6,6 +6,7 @@
     python -m book.fusions generators     the kinds of G, and the code mode
     python -m book.fusions larger         the full model, and perfect drawings
     python -m book.fusions encoders       every control with an encoder of its own
+    python -m book.fusions mixed          one encoder for views and drawings
     python -m book.fusions fusionnet      FusionNet without its skip and its aids
 
 Each writes <dataset>-fusions*.json into book/results: a manifest, and one row for each
@@ -23,7 +24,7 @@ from pathlib import Path
 import torch
 
 from book.experiments import RESULTS, begun, kinds, options, stage_name
-from book.rivals import AGAINST, encoders, fusionnet
+from book.rivals import AGAINST, encoders, fusionnet, mixed
 from book.scoring import (
     FOUND,
     Scored,
@@ -245,7 +246,7 @@ def _seen_of(
     return {s: x.expand(-1, count, -1) for s, x in stage.tensors.items()}
 
 
-ALL = (fusions, poses, settings, generators, larger, encoders, fusionnet)
+ALL = (fusions, poses, settings, generators, larger, encoders, mixed, fusionnet)
 COMMANDS = {command.__name__: command for command in ALL}
 
 

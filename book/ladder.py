@@ -9,8 +9,9 @@ and mirrored views. Every system is compared with the one that it is built on, a
 share of what is added is the one with the highest mAP among held-out training
 identities. Drawings are also compared with what differs from them in the poses only:
 as many views in their place, seen by an encoder that was trained on views for as long
-("views, own encoder"). Writes <dataset>-ladder-<profile>.json into book/results. What
-is trained are stages of a run.
+("views, own encoder"). At last one encoder learns views and drawings alike, and is
+compared with one that learned as many views. Writes <dataset>-ladder-<profile>.json
+into book/results. What is trained are stages of a run.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from reidlib.retrieval import as_record, bootstrap
 
 Features = dict[str, Tensor]  # of every split
 MATCHED = "views, own encoder"
+MIXED, MORE = "views and drawings, one encoder", "more views, own encoder"
 
 
 def beside(weight: float) -> fusing.Rule:
@@ -54,12 +56,16 @@ def ladder(run: runs.Run) -> Iterator[Row]:
     drawer = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
     eyes = {
         kind: fusing.second_encoder(run, kind, drawer=drawer)
-        for kind in ("drawn", "copies", "augmented")
+        for kind in ("drawn", "copies", "augmented", "more views", "views and drawings")
     }
     found = fusing.evidence(run, drawer=drawer, second=eyes["drawn"])
     further = fusing.evidence(run, "copies", drawer=drawer, second=eyes["copies"])
     views = fusing.evidence(run, "augmented", second=eyes["copies"]).drawn
     matched = fusing.evidence(run, "augmented", second=eyes["augmented"]).drawn
+    mixed, rivals = (
+        fusing.evidence(run, kind, drawer=drawer, second=eyes[kind]).drawn
+        for kind in ("views and drawings", "more views")
+    )
     made: dict[str, Features] = {
         "R2": found.source,
         "trained on": {s: x[:, 0] for s, x in further.drawn.items()},
@@ -69,6 +75,8 @@ def ladder(run: runs.Run) -> Iterator[Row]:
         ("R2", "R2", None),
         (f"R2 + {MATCHED}", "R2", matched),
         ("R2 + drawings", "R2", found.drawn),
+        (f"R2 + {MORE}", "R2", rivals),
+        (f"R2 + {MIXED}", "R2", mixed),
         ("trained on", "R2", None),
         (f"trained on + {MATCHED}", "trained on", matched),
         ("trained on + drawings", "trained on", found.drawn),
@@ -83,9 +91,9 @@ def ladder(run: runs.Run) -> Iterator[Row]:
         results[name] = mine
         row |= as_record(bootstrap(mine, seed=run.seed))
         row["over base"] = difference(mine, results[base], run.seed)
-        if name.endswith("drawings") and f"{base} + {MATCHED}" in results:
-            rival = results[f"{base} + {MATCHED}"]
-            row["over views"] = difference(mine, rival, run.seed)
+        rival = f"{base} + {MORE if name.endswith(MIXED) else MATCHED}"
+        if "drawings" in name and rival in results:
+            row["over views"] = difference(mine, results[rival], run.seed)
         yield row
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reidlib import fusing, runs, stages
-from reidlib.models import redraw
+from reidlib import runs, stages
+from reidlib.models import redraw, views
 from reidlib.pose import pose_vector
 from reidlib.training import to_float, to_uint8
 
@@ -34,8 +34,7 @@ class Views(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) → (B, K or 1, 3, H, W)."""
-        made = [fusing.view(images, k) for k in range(self.k)]
-        return torch.stack(made or [images], dim=1)
+        return views(images, self.k) if self.k else images[:, None]
 
 
 class Fused(nn.Module):

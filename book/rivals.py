@@ -29,6 +29,11 @@ AGAINST = {
         "views": "control: augmented",
         "views and copies": "control: augmented and copies",
     },
+    "mixed": {
+        "views": "control: augmented",
+        "more views": "control: more views",
+        "drawings": "aligned generator: drawn",
+    },
     "fusionnet": {"FusionNet": "FusionNet: as printed"},
 }
 KEYS = ["pid", "camid"]
@@ -39,6 +44,7 @@ EVIDENCE = {
     "augmented": "control",
     "cleaned": "ceiling",
 }
+MIXED = ("drawn", "augmented", "more views", "views and drawings")
 TOGETHER = {"copies": "augmented and copies", "drawn": "augmented and drawn"}
 
 
@@ -54,10 +60,9 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
     for kind, group in EVIDENCE.items():
         if group == "ceiling" and not run.rendered:
             continue
-        eye = fusing.second_encoder(run, kind, drawer=aligned)
-        seen[kind] = found = fusing.evidence(run, kind, drawer=aligned, second=eye)
+        seen[kind] = own(run, kind, aligned)
         drawn = group == "aligned generator"
-        yield ruled(run, kind, group, found, fusing.slots, drawn)
+        yield ruled(run, kind, group, seen[kind], fusing.slots, drawn)
     views = seen["augmented"]
     for kind, name in TOGETHER.items():
         more = seen[kind].drawn
@@ -65,6 +70,27 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
         mixed = replace(views, drawn=both)
         whole = ruled(run, name, EVIDENCE[kind], mixed, fusing.slots, False)
         yield replace(whole, drawn=views.count if kind == "drawn" else 0)
+
+
+def mixed(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
+    """One encoder learns views and drawings, another learns as many views.
+
+    As `encoders` joins them there are three networks; so there are two.
+    """
+    aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
+    yield baseline(run, fusing.evidence(run, "copies"))
+    for kind in MIXED:
+        found = own(run, kind, aligned)
+        group = "aligned generator" if "draw" in kind else "control"
+        made = ruled(run, kind, group, found, fusing.slots)
+        poses = len(stages.poses(run).network.poses_)
+        yield replace(made, drawn=poses if "draw" in kind else 0)
+
+
+def own(run: runs.Run, kind: str, drawer: stages.Trained) -> Evidence:
+    """A kind of evidence, seen by an encoder that was trained on it."""
+    eye = fusing.second_encoder(run, kind, drawer=drawer)
+    return fusing.evidence(run, kind, drawer=drawer, second=eye)
 
 
 def fusionnet(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:

@@ -116,8 +116,11 @@ print(difference.to_string())
 # * **CUHK03.** The paper: 1,367 identities for training, 100 for validation,
 #   100 for testing, of 1,467. That is 100 people too many. We would take the
 #   validation people from the 1,367.
-# * **CUHK03.** The paper: "6 cameras". The data: five *pairs* of views.
-#   Whether boxes were drawn by hand or by a detector is left open.
+# * **CUHK03.** The paper: "6 cameras", as the table has it. The file names no
+#   cameras: it holds five *pairs* of views. Whether boxes were drawn by hand
+#   or by a detector is left open. The table shows the later split (NP), which
+#   has fixed queries; the paper's 100 test people belong to the older one, of
+#   20 splits.
 # * **CUHK01.** The paper: "2 images per person". The data: two per person
 #   *and camera*, so four. The split is left open.
 # * **DukeMTMC-reID** was withdrawn by its authors. The library can read a copy
@@ -215,7 +218,7 @@ _ = axes[1].set(xlabel="cameras that see a person", ylabel="people")
 # with a long tail to the right, the right one spread over two to six cameras.*
 #
 # Market's training half has 2 to 72 images of a person, 17.23 on average (our
-# count). The run's own numbers:
+# count). The run's own numbers, training, query and gallery together:
 
 # %%
 size = people.size()
@@ -643,8 +646,9 @@ pd.DataFrame(sides).T[["first", "AP"]].astype(float).round(3)
 
 # %% [markdown]
 # *Share of queries whose first find is right, and mean AP, for matches from
-# one side.* Seen from the other side, the same person is harder to find: pose
-# hides identity, also from a network.
+# one side.* Matches from the other side are found less often. They also come
+# from other cameras, in other light; chapter 9 turns a person and leaves the
+# rest.
 #
 # Then abroad: encoders that were trained on the synthetic world *alone*, asked
 # on Market-1501's held-out people. Four rows leave one ingredient out; colour
@@ -664,8 +668,9 @@ print(provenance(results / "world-transfer.json"))
 # %% [markdown]
 # *Rank-1 and mAP on real photographs, without a single real picture in
 # training.* The intervals reach about four points to each side, so small
-# differences between the rows mean little. Plain clothes come out lowest; no
-# other ingredient buys anything that shows here.
+# differences between the rows mean little. Plain clothes come out lowest; with
+# one training each and no paired interval, no ingredient is shown to buy
+# anything.
 
 # %% [markdown]
 # ## The doctor

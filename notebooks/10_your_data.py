@@ -432,11 +432,12 @@ print(run.record("10_your_data", records).name)
 # ```{solution-start} ex-10-1
 # :class: dropdown
 # ```
-# Raw pixels and R1 gain from the looser rule: a part of what they find is the
-# same place in the same light. R2 gains less: it was trained on people
-# whose pictures come from several cameras. So it depends on the descriptor
-# *and* on the pictures; where all pictures of a person are frames of one walk,
-# expect much more.
+# Raw pixels gain from the looser rule: a part of what they find is the same
+# place in the same light. The trained encoders gain a hundredth or nothing,
+# too little to tell on so few queries. A likely reason: they learned from
+# people whose pictures come from several cameras. So it depends on the
+# descriptor *and* on the pictures; where all pictures of a person are frames
+# of one walk, expect much more.
 
 # %%
 if not root:

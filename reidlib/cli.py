@@ -129,18 +129,20 @@ class TrainFull(Where):
     """Train the full model: an aligned generator, R2, an encoder of drawings, slots.
 
     Attributes:
+        views: let the encoder of drawings also see shifted views of the picture.
         ship: write the weights into the package as well, in 16 bits.
     """
 
+    views: bool = False
     ship: bool = False
 
     def run(self) -> int:
         """Train what is missing, and say where the extractor is."""
         run = self.open()
-        whole, _ = full_model(run)
+        whole, _ = full_model(run, views=self.views)
         if self.ship:
             ship(whole, run.folder)
-        print(run.folder / "full.safetensors")
+        print(run.folder / f"full{'-views' if self.views else ''}.safetensors")
         return 0
 
 
@@ -154,7 +156,7 @@ class Evaluate(Where):
         ap: "step", or "trapezoid" as in Market's own script.
     """
 
-    features: Literal["r1", "r2", "fusion", "full"] = "fusion"
+    features: Literal["r1", "r2", "fusion", "full", "full-views"] = "fusion"
     rerank: bool = False
     ap: Literal["step", "trapezoid"] = "step"
 
@@ -163,8 +165,8 @@ class Evaluate(Where):
         run = self.open()
         if self.features == "fusion":
             found = stages.fusion(run, stages.poses(run))[1]
-        elif self.features == "full":
-            whole, _ = full_model(run)
+        elif self.features.startswith("full"):
+            whole, _ = full_model(run, views=self.features == "full-views")
             found = {s: extract(whole, run.images(s)) for s in ("query", "gallery")}
         else:
             encoder = (stages.r1 if self.features == "r1" else stages.r2)(run)

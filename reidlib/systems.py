@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from reidlib import fusing, stages
+from reidlib import fusing, models, stages
 from reidlib.data import validation_split
 from reidlib.data.synthetic import open_world
 from reidlib.manifests import Made, code_digest, digest, fingerprint
@@ -67,38 +67,45 @@ def aligned(config: PtGANConfig) -> PtGANConfig:
     return replace(config, kind="aligned", norm="group")
 
 
-def full_model(run: Run) -> tuple[PoseInvariantExtractor, str]:
+def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor, str]:
     """The full model of a run's own training data, and the digest of its stages.
 
     What is missing is trained: R2, the aligned generator, and a second encoder for its
-    drawings. The drawings' share is the one with the highest mAP among held-out
-    training identities. Saved as ``full.safetensors`` in the run's folder.
+    drawings. Their share is the one with the highest mAP among held-out training
+    identities. Saved as ``full.safetensors`` in the run's folder.
+
+    Args:
+        views: the second encoder learns, and sees, as many shifted views of the
+            picture beside the drawings. Saved as ``full-views.safetensors``.
     """
+    kind, mark = ("views and drawings", "-views") if views else ("drawn", "")
     config = aligned(run.profile.ptgan)
     name = "ptgan" if config == run.profile.ptgan else "ptgan-aligned"
     first, drawer = stages.r2(run), stages.ptgan(run, config, name)
     chosen = stages.poses(run)
-    second = fusing.second_encoder(run, drawer=drawer, chosen=chosen)
-    table = run.data.train
+    second = fusing.second_encoder(run, kind, drawer=drawer, chosen=chosen)
+    table, k = run.data.train, len(chosen.network.poses_)
     out = validation_split(table["pid"], run.profile.fusion.held_out, run.seed)
 
     def build(_: Checkpoint) -> Made:
         images = run.images("train")[torch.as_tensor(out)]
         source = extract(first.network, images)
-        drawn = extract_generated(
+        shown = extract_generated(
             stages.source_encoder(run, drawer),
             drawer.network,
             second.network,
             images,
             torch.as_tensor(pose_vector(chosen.network.poses_)),
         )
-        weight = fusing.fitted_weight(fusing.slots, source, drawn, table[out])
+        if views:
+            seen = extract(second.network, models.views(images, k).flatten(0, 1))
+            shown = torch.cat([seen.unflatten(0, (-1, k)), shown], dim=1)
+        weight = fusing.fitted_weight(fusing.slots, source, shown, table[out])
         return Made({"weight": torch.tensor(weight)})
 
     inputs = (first.stage, drawer.stage, chosen.stage, second.stage)
-    stage = run.stage(
-        "slots", {"fusing": code_digest(("fusing",))}, build, inputs=inputs
-    )
+    keyed = {"fusing": code_digest(("fusing",))}
+    stage = run.stage(f"slots{mark}", keyed, build, inputs=inputs)
     whole = PoseInvariantExtractor(
         None,
         drawer.network,
@@ -106,9 +113,10 @@ def full_model(run: Run) -> tuple[PoseInvariantExtractor, str]:
         Slots(round(float(stage.tensors["weight"]), 3)),
         torch.as_tensor(chosen.network.poses_),
         second.network,
+        views=k if views else 0,
     )
     if processes().is_main_process:
-        whole.save(run.folder / "full.safetensors")
+        whole.save(run.folder / f"full{mark}.safetensors")
     processes().wait_for_everyone()
     return whole, digest([stage.content, *stage.manifest["inputs"].values()])
 

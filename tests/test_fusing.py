@@ -12,7 +12,6 @@ from reidlib import fusing, stages
 from reidlib.ablation import SPLITS
 from reidlib.data.synthetic import World
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.fusing.kinds import view
 from reidlib.models import Slots
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
@@ -126,33 +125,16 @@ def test_attention_starts_as_the_picture_itself(features) -> None:
     assert torch.allclose(network(*features), features[0])
 
 
-def test_views_are_shifted_mirrored_and_the_same_for_all() -> None:
-    torch.manual_seed(0)
-    images = torch.randint(0, 256, (2, 3, 64, 32), dtype=torch.uint8)
-    for number in range(4):
-        made = view(images, number)
-        assert torch.equal(view(images[1:], number), made[1:])
-        assert not torch.equal(made, images)
-        back = made if number % 2 else made.flip(-1)
-        inside = back[..., 8:-8, 8:-8]
-        places = [
-            (dy, dx)
-            for dy in range(17)
-            for dx in range(17)
-            if torch.equal(images[..., dy : dy + 48, dx : dx + 16], inside)
-        ]
-        assert len(places) == 1 and max(abs(p - 8) for p in places[0]) <= 3
-
-
 @pytest.mark.parametrize("kind", fusing.KINDS)
-def test_all_kinds_of_evidence_have_k_features_of_every_picture(
+def test_all_kinds_of_evidence_have_k_or_2k_features_of_every_picture(
     kind: str, tiny_run: Run
 ) -> None:
     found = fusing.evidence(tiny_run, kind)
+    count = 4 if kind in ("more views", "views and drawings") else 2
     own = stages.features(tiny_run, stages.r2(tiny_run), "r2")
     for split in SPLITS:
         assert torch.equal(found.source[split], own[split])
-        assert found.drawn[split].shape == (len(own[split]), 2, own[split].shape[1])
+        assert found.drawn[split].shape == (len(own[split]), count, own[split].shape[1])
         assert found.drawn[split].isfinite().all()
     if kind == "copies":
         assert torch.allclose(found.drawn["query"][:, 1], own["query"], atol=1e-5)
@@ -164,6 +146,16 @@ def test_drawings_are_those_of_the_whole_extractor(tiny_run: Run) -> None:
     with torch.no_grad():
         direct = to_uint8(whole.generate(to_float(tiny_run.images("query"))))
     assert (made.int() - direct.int()).abs().max() <= 1
+
+
+def test_views_and_drawings_are_the_views_and_then_the_drawings(tiny_run: Run) -> None:
+    both = fusing.pictures(tiny_run, "query", "views and drawings")
+    assert torch.equal(both[:, :2], fusing.pictures(tiny_run, "query", "augmented"))
+    assert torch.equal(both[:, 2:], fusing.pictures(tiny_run, "query"))
+    more = fusing.pictures(tiny_run, "query", "more views")
+    assert torch.equal(more[:, :2], both[:, :2])
+    apart = {tuple(one.flatten().tolist()) for one in more[0]}
+    assert len(apart) == 4  # no view twice
 
 
 def test_strangers_are_never_the_picture_itself(tiny_run: Run) -> None:

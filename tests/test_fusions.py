@@ -118,6 +118,26 @@ def test_every_evidence_has_an_encoder_of_its_own_and_is_set_beside_drawings(
     assert (own["copies"]["group"], own["cleaned"]["group"]) == ("control", "ceiling")
 
 
+def test_one_encoder_learns_views_and_drawings(
+    tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = made("mixed", tiny_run, tmp_path, [0])["rows"]
+    rows = {r["system"]: r for r in found if r["seed"] == 0}
+    assert rows.keys() == {"R2", *rivals.MIXED}
+    counts = {name: (r["encoded"], r["drawn"]) for name, r in rows.items()}
+    assert counts == {
+        "R2": (1, 0),
+        "drawn": (3, 2),
+        "augmented": (3, 0),
+        "more views": (5, 0),
+        "views and drawings": (5, 2),
+    }
+    over = rows["views and drawings"]["over more views"]
+    check_interval(over)
+    gap = rows["views and drawings"]["mAP"] - rows["more views"]["mAP"]
+    assert over["mAP"] == pytest.approx(gap)
+
+
 def test_fusionnet_is_taken_apart(
     tiny_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

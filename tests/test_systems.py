@@ -17,19 +17,20 @@ from reidlib.runs import Run
 from reidlib.training import held_out_map
 
 
-@pytest.fixture(scope="module")
-def whole(tiny_run: Run) -> tuple[PoseInvariantExtractor, str]:
-    return systems.full_model(tiny_run)
+@pytest.fixture(scope="module", params=[False, True], ids=["drawings", "and views"])
+def whole(request, tiny_run: Run) -> tuple[PoseInvariantExtractor, str]:
+    return systems.full_model(tiny_run, views=request.param)
 
 
 def test_the_full_model_is_slots_of_evidence_seen_by_a_second_encoder(
     tiny_run: Run, whole
 ) -> None:
     phi, _ = whole
+    kind = "views and drawings" if phi.views else "drawn"
     config = systems.aligned(tiny_run.profile.ptgan)
     drawer = stages.ptgan(tiny_run, config, "ptgan-aligned")
-    second = fusing.second_encoder(tiny_run, drawer=drawer)
-    found = fusing.evidence(tiny_run, drawer=drawer, second=second)
+    second = fusing.second_encoder(tiny_run, kind, drawer=drawer)
+    found = fusing.evidence(tiny_run, kind, drawer=drawer, second=second)
     rule = fusing.slots(phi.fusion.weight)
     made = systems.System("", phi, "").describe(tiny_run.images("query"))
     expected = rule(found.source["query"], found.drawn["query"])
@@ -54,15 +55,16 @@ def test_no_other_weight_does_better_on_held_out_training_people(
 
 def test_the_full_model_is_saved_and_asked_for_again_equal(tiny_run: Run, whole):
     phi, content = whole
-    again, same = systems.full_model(tiny_run)
-    saved = PoseInvariantExtractor.load(tiny_run.folder / "full.safetensors")
+    again, same = systems.full_model(tiny_run, views=bool(phi.views))
+    name = "full-views" if phi.views else "full"
+    saved = PoseInvariantExtractor.load(tiny_run.folder / f"{name}.safetensors")
     x = torch.zeros(1, 3, 64, 32)
     with torch.no_grad():
         assert torch.equal(again(x), phi(x)) and torch.equal(saved(x), phi(x))
     assert same == content
 
 
-def test_systems_of_a_run_are_r1_r2_and_the_full_model(tiny_run: Run, whole) -> None:
+def test_systems_of_a_run_are_r1_r2_and_the_full_model(tiny_run: Run) -> None:
     found = systems.systems(tiny_run)
     assert list(found) == ["R1", "R2", "full model"]
     assert (found["full model"].encoded, found["full model"].drawn) == (3, 2)

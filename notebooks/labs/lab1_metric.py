@@ -55,8 +55,8 @@ print(len(query.pids), "queries,", len(gallery.pids), "gallery pictures")
 #
 # ## 1. Cosine, and why one normalises (2 points)
 #
-# A network gives long vectors to pictures of strong contrast. That says
-# nothing about the person, so retrieval compares directions:
+# How long a vector is depends on more than who is seen, so retrieval compares
+# directions:
 #
 # $$
 # d(a, b) = 1 - \frac{a^\top b}{\lVert a \rVert \, \lVert b \rVert}.
@@ -340,8 +340,7 @@ print(f"learned - cosine: {gain.difference:+.3f} "
 # Every camera has its colour cast. Before you learn, subtract from each
 # feature the mean of its camera: `of_camera(features, camids, means)`, where
 # `means` is a dict from camera to the mean of its training features. A camera
-# that is not in it keeps its features; their mean is near zero, because PCA
-# centred them. Does it help? And for a camera that training never saw? All six
+# that is not in it keeps its features, cast included. Does it help? And for a camera that training never saw? All six
 # are in training here, so simulate one: leave its training pictures out, and
 # look at its queries only.
 

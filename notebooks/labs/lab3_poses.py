@@ -256,7 +256,8 @@ figure = plots.gains({name: gain(poses) for name, poses in sets.items()},
 
 # %% [markdown]
 # *What each set of poses adds, with 95 % intervals over people. Look at
-# whether the intervals of the choosers overlap. Alt text: three dots with
+# which lie above zero. Whether two choosers differ, these intervals do not
+# say: that needs `paired_bootstrap` of the two. Alt text: three dots with
 # horizontal bars beside a vertical line at zero.*
 #
 # ## Discuss

@@ -6,7 +6,7 @@ the rules and the learned fusions make one descriptor of K + 1 features.
 
 from reidlib.fusing.attentive import AttentionFusion
 from reidlib.fusing.endtoend import Joint, JointConfig
-from reidlib.fusing.kinds import KINDS, Evidence, evidence, pictures, view
+from reidlib.fusing.kinds import KINDS, Evidence, evidence, pictures
 from reidlib.fusing.rules import (
     Rule,
     fitted_weight,
@@ -38,6 +38,5 @@ __all__ = [
     "reduced",
     "second_encoder",
     "slots",
-    "view",
     "weighted_sum",
 ]

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from reidlib import stages
 from reidlib.ablation import SPLITS
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.manifests import Finished, Made, code_digest
-from reidlib.models import Encoder, PoseGenerator
+from reidlib.models import Encoder, PoseGenerator, views
 from reidlib.pose import PoseClusterer, pose_vector, torso_valid
 from reidlib.runs import Run, train_points
 from reidlib.training import extract, to_float, to_uint8
@@ -25,6 +24,8 @@ KINDS = {
     "drawn": "the generator's drawings in the K poses",
     "copies": "the picture itself, K times",
     "augmented": "K views of the picture: mirrored, shifted and cropped",
+    "more views": "2 K such views",
+    "views and drawings": "K such views, and the K drawings",
     "random poses": "drawings, each picture's in K training poses of its own",
     "strangers": "the drawings of another picture of the same split",
     "true": "the person's true pictures in the K poses, without nuisance",
@@ -39,7 +40,7 @@ class Evidence:
     Attributes:
         kind: one of ``KINDS``.
         source: "train", "query", "gallery" → (N, D), R2's.
-        drawn: the same → (N, K, D).
+        drawn: the same → (N, K, D), or (N, 2 K, D) of a kind that has twice as many.
         inputs: the stages that these came from.
     """
 
@@ -50,7 +51,7 @@ class Evidence:
 
     @property
     def count(self) -> int:
-        """K."""
+        """K, or 2 K."""
         return self.drawn["query"].shape[1]
 
 
@@ -81,14 +82,14 @@ def evidence(
     chosen, eye = chosen or stages.poses(run), second or r2
     own = stages.features(run, r2, "r2")
     inputs = [r2.stage, chosen.stage, eye.stage]
-    if kind in ("drawn", "random poses", "strangers"):
+    if kind in ("drawn", "random poses", "strangers", "views and drawings"):
         drawer = drawer or stages.ptgan(run)
         inputs.append(drawer.stage)
     if kind == "strangers":
         found = evidence(run, drawer=drawer, chosen=chosen, second=second)
         mixed = {s: x[_strangers(run, s, len(x))] for s, x in found.drawn.items()}
         return replace(found, kind=kind, drawn=mixed)
-    count = len(chosen.network.poses_)
+    count = how_many(kind, len(chosen.network.poses_))
 
     def build(_: object) -> Made:
         return Made({s: _seen(run, eye.network, made(s)) for s in SPLITS})
@@ -102,6 +103,11 @@ def evidence(
     stage = run.stage(name, {"code": code_digest(("fusing",))}, build, inputs=unique)
     drawn = {s: x.expand(-1, count, -1) for s, x in stage.tensors.items()}
     return Evidence(kind, own, drawn, (stage,))
+
+
+def how_many(kind: str, poses: int) -> int:
+    """Features that a kind of evidence has of each picture, where there are K poses."""
+    return 2 * poses if kind in ("more views", "views and drawings") else poses
 
 
 def _seen(run: Run, network: Encoder, images: Tensor) -> Tensor:
@@ -119,7 +125,7 @@ def pictures(
     drawer: stages.Trained[PoseGenerator] | None = None,
     chosen: stages.Trained[PoseClusterer] | None = None,
 ) -> Tensor:
-    """The pictures behind `evidence`, (N, K, 3, H, W) uint8.
+    """The pictures behind `evidence`, (N, K, 3, H, W) uint8, or 2 K of each.
 
     "copies" and "cleaned" are K times the same: of these one is given, (N, 1, ...).
     """
@@ -127,8 +133,11 @@ def pictures(
     poses = chosen.network.poses_
     if kind == "copies":
         return images[:, None]
-    if kind == "augmented":
-        return torch.stack([view(images, k) for k in range(len(poses))], dim=1)
+    if kind in ("augmented", "more views"):
+        return views(images, how_many(kind, len(poses)))
+    if kind == "views and drawings":
+        drawings = pictures(run, split, drawer=drawer, chosen=chosen)
+        return torch.cat([views(images, len(poses)), drawings], dim=1)
     if kind in ("true", "cleaned"):
         return _rendered(run, split, poses if kind == "true" else None)
     asked = np.broadcast_to(poses, (len(images), *poses.shape))
@@ -138,22 +147,6 @@ def pictures(
         rng = np.random.default_rng([run.seed, SPLITS.index(split)])
         asked = known[rng.integers(len(known), size=asked.shape[:2])]
     return _drawings(run, drawer or stages.ptgan(run), images, asked)
-
-
-def view(images: Tensor, number: int) -> Tensor:
-    """The same pictures, shifted by up to a twentieth and, if even, mirrored.
-
-    Args:
-        images: (N, 3, H, W) uint8.
-        number: of the view; all pictures are changed alike.
-    """
-    height, width = images.shape[-2:]
-    most = max(1, height // 20)
-    rng = np.random.default_rng(number)
-    down, right = most + rng.choice([-1, 1], 2) * rng.integers(1, most + 1, 2)
-    wide = F.pad(images.float(), [most] * 4, mode="replicate")
-    shifted = wide[..., down : down + height, right : right + width].to(images.dtype)
-    return shifted if number % 2 else shifted.flip(-1)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from reidlib import stages
 from reidlib.data import class_labels, validation_split
 from reidlib.fusing.attentive import AttentionFusion
 from reidlib.fusing.endtoend import Joint, JointConfig
-from reidlib.fusing.kinds import Evidence, evidence, pictures
+from reidlib.fusing.kinds import Evidence, evidence, how_many, pictures
 from reidlib.manifests import Made, code_digest
 from reidlib.models import Encoder, FusionNet, PoseGenerator
 from reidlib.pose import PoseClusterer, pose_vector
@@ -113,8 +113,8 @@ def second_encoder(
     """
     drawer, chosen = drawer or stages.ptgan(run), chosen or stages.poses(run)
     first, table = stages.r2(run), run.data.train
-    once = kind in ("copies", "cleaned")  # of which there is one picture, not K
-    count = 1 if once else len(chosen.network.poses_)
+    once = kind in ("copies", "cleaned")  # of which there is one picture
+    count = 1 if once else how_many(kind, len(chosen.network.poses_))
     table = table.loc[table.index.repeat(count)].reset_index(drop=True)
     config = config or run.profile.second or run.profile.encoder
     config = fitting(config, table, run.seed)

@@ -8,6 +8,7 @@ from reidlib.models.fusion import FusionNet, Slots
 from reidlib.models.generators import PoseGenerator, build_generator, make_generator
 from reidlib.models.imagegan import ImageGenerator
 from reidlib.models.ptgan import Discriminator, Generator
+from reidlib.models.views import view, views
 
 __all__ = [
     "AlignedGenerator",
@@ -24,4 +25,6 @@ __all__ = [
     "load_checkpoint",
     "make_generator",
     "redraw",
+    "view",
+    "views",
 ]

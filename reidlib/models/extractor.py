@@ -12,9 +12,13 @@ from reidlib.models.encoder import Encoder
 from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.models.fusion import FusionNet, Slots
 from reidlib.models.generators import PoseGenerator, build_generator
+from reidlib.models.views import views
 
-FORMAT = "reidlib.PoseInvariantExtractor/2"
-OLDER = ("reidlib.PoseInvariantExtractor/1",)  # FusionNet, and R2 looks at drawings
+FORMAT = "reidlib.PoseInvariantExtractor/3"
+OLDER = (
+    "reidlib.PoseInvariantExtractor/1",  # FusionNet, and R2 looks at drawings
+    "reidlib.PoseInvariantExtractor/2",  # drawings only, no views
+)
 FUSIONS: dict[str, type[FusionNet] | type[Slots]] = {
     "fusionnet": FusionNet,
     "slots": Slots,
@@ -29,9 +33,11 @@ class PoseInvariantExtractor(nn.Module):
             kinds do not ask it, and it may be None.
         generator: the pt-GAN's G, of any kind.
         r2: encoder of the input and of the generated pictures.
-        fusion: FusionNet for K pictures, or Slots.
+        fusion: Slots, or FusionNet for as many pictures as there are poses and views.
         poses: (K, 25, 2) in [0, 1], NaN = missing; the same for every picture.
         drawn_encoder: E, where the generated pictures have an encoder of their own.
+        views: shifted and mirrored views of the input (`reidlib.models.views`) that E
+            sees before the generated pictures, and that are fused like these.
 
     Raises:
         ReIDConfigError: FusionNet was built for another K, or for other features; the
@@ -49,11 +55,12 @@ class PoseInvariantExtractor(nn.Module):
         fusion: FusionNet | Slots,
         poses: Tensor,
         drawn_encoder: Encoder | None = None,
+        views: int = 0,
     ) -> None:
         super().__init__()
-        _check(r1, generator, r2, fusion, poses, drawn_encoder)
+        _check(r1, generator, r2, fusion, len(poses) + views, drawn_encoder)
         self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
-        self.second = drawn_encoder
+        self.second, self.views = drawn_encoder, views
         self.register_buffer("poses", torch.as_tensor(poses, dtype=torch.float32))
         self.eval()
 
@@ -69,13 +76,15 @@ class PoseInvariantExtractor(nn.Module):
         return redraw(self.r1, self.generator, images, vectors)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D) of the input and (B, K, D) of the generated pictures."""
-        drawn = self.generate(images)
-        own, seen = self.r2(images), self.drawn_encoder(drawn.flatten(0, 1))
-        return own, seen.unflatten(0, drawn.shape[:2])
+        """(B, D) of the input; (B, V + K, D) of views and generated pictures."""
+        shown = self.generate(images)
+        if self.views:
+            shown = torch.cat([views(images, self.views), shown], dim=1)
+        own, seen = self.r2(images), self.drawn_encoder(shown.flatten(0, 1))
+        return own, seen.unflatten(0, shown.shape[:2])
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] → (B, D) descriptors; of Slots (B, (K + 1) D)."""
+        """(B, 3, H, W) in [-1, 1] → (B, D); of Slots (B, (1 + V + K) D)."""
         return self.fusion(*self.features(images))
 
     def save(self, path: Path, *, half: bool = False) -> None:
@@ -93,6 +102,7 @@ class PoseInvariantExtractor(nn.Module):
             "r2": self.r2.config(),
             "second": self.second and self.second.config(),
             "fusion": {"kind": fusions[type(self.fusion)]} | self.fusion.config(),
+            "views": self.views,
         }
         tensors = {k: v for k, v in self.state_dict().items() if ".head." not in k}
         if half:
@@ -128,6 +138,7 @@ class PoseInvariantExtractor(nn.Module):
                 _fusion(config["fusion"]),
                 tensors["poses"],
                 _encoder(config.get("second")),
+                config.get("views", 0),
             )
             extractor.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -142,12 +153,12 @@ def _check(
     generator: PoseGenerator,
     r2: Encoder,
     fusion: FusionNet | Slots,
-    poses: Tensor,
+    count: int,
     second: Encoder | None,
 ) -> None:
-    """Refuse parts that do not fit."""
+    """Refuse parts that do not fit; ``count`` features are fused with the input's."""
     if isinstance(fusion, FusionNet):
-        built, given = (fusion.poses, fusion.features), (len(poses), r2.features)
+        built, given = (fusion.poses, fusion.features), (count, r2.features)
         if built != given:
             raise ReIDConfigError(
                 f"FusionNet was built for {built[0]} poses and features of {built[1]} "

@@ -99,8 +99,8 @@ def extract(
     Args:
         network: an Encoder or a PoseInvariantExtractor; used in eval mode.
         images: (N, 3, H, W) uint8.
-        batch: pictures at a time, an extractor's drawings counted too. None: 256,
-            or on a CPU 64, whose maps stay nearer its caches.
+        batch: pictures at a time, an extractor's drawings and views counted too.
+            None: 256, or on a CPU 64, whose maps stay nearer its caches.
         flip: add the features of the mirrored pictures (the authors' code).
         precision: "bf16" where the device has the instructions: several times
             faster, and features whose cosine to float32's is above 0.999.
@@ -110,7 +110,8 @@ def extract(
         (N, D) float32 on the CPU.
     """
     batch = batch or (64 if processes().device.type == "cpu" else 256)
-    size = max(1, batch // (1 + len(getattr(network, "poses", ()))))
+    more = len(getattr(network, "poses", ())) + getattr(network, "views", 0)
+    size = max(1, batch // (1 + more))
     parts = list(images.split(size))
     if compiled and len(parts) > 1:  # another size would be compiled anew
         lacking = size - len(parts[-1])

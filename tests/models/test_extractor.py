@@ -15,6 +15,7 @@ from reidlib.models import (
     Slots,
     make_generator,
     redraw,
+    view,
 )
 from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.pose import pose_vector
@@ -210,8 +211,8 @@ def test_a_fusionnet_for_another_k_or_width_is_refused(extractor, features, coun
         )
 
 
-def slotted(second=True):
-    """No R1, an aligned generator, slots, and an encoder of drawings."""
+def slotted(second=True, seen=0):
+    """No R1, an aligned generator, slots, an encoder of drawings, and views."""
     torch.manual_seed(0)
     return PoseInvariantExtractor(
         None,
@@ -220,6 +221,7 @@ def slotted(second=True):
         Slots(0.3),
         torch.as_tensor(poses()),
         Encoder("resnet8", None) if second else None,
+        views=seen,
     )
 
 
@@ -238,13 +240,38 @@ def test_drawings_are_seen_by_their_own_encoder_and_lie_side_by_side():
     assert float(made[0] @ made[1]) == pytest.approx(float(apart), abs=1e-5)
 
 
-@pytest.mark.parametrize("second", [True, False])
 @torch.no_grad()
-def test_slots_and_a_second_encoder_are_saved_and_loaded(second, tmp_path):
-    made = slotted(second)
+def test_views_are_seen_by_the_drawings_encoder_and_lie_before_them():
+    whole, x = slotted(seen=2), pictures()
+    own, seen = whole.features(x)
+    assert seen.shape == (2, 2 + K, 256)
+    assert whole(x).shape == (2, (1 + 2 + K) * 256)
+    for number in range(2):
+        expected = whole.second(view(x, number))
+        assert torch.allclose(seen[:, number], expected, atol=1e-4)
+    whole.views = 0
+    drawings = whole.features(x)[1]
+    assert torch.allclose(seen[:, 2:], drawings, atol=1e-4)
+
+
+def test_a_fusionnet_counts_the_views_too(extractor):
+    e, features = extractor, extractor.r2.features
+    parts = (e.r1, e.generator, e.r2, FusionNet(features, K + 1, hidden=16), e.poses)
+    made = PoseInvariantExtractor(*parts, views=1)
+    assert made(pictures()).shape == e(pictures()).shape
+    with pytest.raises(ReIDConfigError, match=f"built for {K + 1} poses"):
+        PoseInvariantExtractor(*parts)
+
+
+@pytest.mark.parametrize("second", [True, False])
+@pytest.mark.parametrize("seen", [0, 2])
+@torch.no_grad()
+def test_slots_and_a_second_encoder_are_saved_and_loaded(second, seen, tmp_path):
+    made = slotted(second, seen)
     made.save(tmp_path / "full.safetensors")
     again = PoseInvariantExtractor.load(tmp_path / "full.safetensors")
     assert again.r1 is None and (again.second is not None) == second
+    assert again.views == seen
     assert torch.equal(again(pictures()), made(pictures()))
 
 
@@ -268,7 +295,7 @@ def test_a_file_of_the_first_form_holds_a_fusionnet(extractor, tmp_path):
     extractor.save(path)
     meta = read_metadata(path)
     config = json.loads(meta["config"])
-    del config["second"], config["fusion"]["kind"]
+    del config["views"], config["second"], config["fusion"]["kind"]
     meta |= {"format": "reidlib.PoseInvariantExtractor/1", "config": json.dumps(config)}
     write_weights(path, read_weights(path), meta)
     again = PoseInvariantExtractor.load(path)
