@@ -37,14 +37,7 @@ from reidlib import fusing, manifests, runs, stages
 from reidlib.costs import extra_memory, milliseconds
 from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
 from reidlib.records import write_record
-from reidlib.retrieval import (
-    PROTOCOLS,
-    RetrievalResult,
-    as_record,
-    bootstrap,
-    over_trials,
-)
-from reidlib.retrieval.rerank import PRESETS, Settings, reranked_distance
+from reidlib.retrieval import RetrievalResult, as_record, bootstrap, over_trials
 from reidlib.training import extract, recipe
 from reidlib.training.features import describer
 
@@ -156,19 +149,10 @@ SYSTEMS: dict[str, Callable[[runs.Run], Subject]] = {
 }
 
 
-def reranking(run: runs.Run) -> Settings:
-    """k-reciprocal's settings: the published ones, or those for small galleries."""
-    one = PROTOCOLS[run.data.protocol].cmc == "single-gallery-shot"
-    return PRESETS["small" if one else "large"]
-
-
 def reranked(run: runs.Run, made: dict[str, Tensor]) -> tuple[RetrievalResult, float]:
-    """Scores after re-ranking, and its seconds; junk leaves the gallery first."""
+    """Scores after re-ranking, and its seconds."""
     start = time.perf_counter()
-    junk = run.data.gallery["pid"].to_numpy() == -1
-    distances = reranked_distance(
-        made["query"], made["gallery"], junk, **reranking(run)
-    )
+    distances = run.reranked(made["query"], made["gallery"])
     seconds = time.perf_counter() - start
     return run.score(distances), seconds
 
@@ -305,7 +289,7 @@ def main(arguments: list[str] | None = None) -> Path:
         "seed": given.seeds[0],
         "seeds": given.seeds,
         "trials": given.trials,
-        "reranking": reranking(run),
+        "reranking": run.reranking,
         "batch": BATCH,
         "code of fusing": manifests.code_digest(("fusing",)),
     }

@@ -13,27 +13,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
-from torch import Tensor
 
 from reidlib import stages
-from reidlib.data import check, read_images
+from reidlib.data import check
 from reidlib.data.datasets import NAMES
 from reidlib.demo import Demo
 from reidlib.enlargecli import Generate
-from reidlib.errors import ReIDConfigError, ReIDDataError, ReIDError
-from reidlib.export import export
-from reidlib.manifests import Finished, write_json
-from reidlib.models import PoseInvariantExtractor
-from reidlib.models.files import read_weights, write_weights
+from reidlib.errors import ReIDConfigError, ReIDError
+from reidlib.manifests import Finished
 from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
-from reidlib.retrieval import GalleryIndex, bootstrap, k_reciprocal_distance
-from reidlib.shipped import WEIGHTS, ship
+from reidlib.retrieval import bootstrap
+from reidlib.shipped import ship
 from reidlib.systems import full_model
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
+from reidlib.usecli import Export, Extract, Search
 from reidlib.where import Where
-
-PICTURES = {".jpg", ".jpeg", ".png"}
 
 
 @dataclass(frozen=True)
@@ -152,7 +147,8 @@ class Evaluate(Where):
 
     Attributes:
         features: which descriptor.
-        rerank: k-reciprocal re-ranking.
+        rerank: k-reciprocal re-ranking; junk leaves first, and galleries of one
+            picture of each person have settings of their own.
         ap: "step", or "trapezoid" as in Market's own script.
     """
 
@@ -173,99 +169,12 @@ class Evaluate(Where):
             found = stages.features(run, encoder, self.features)
         query, gallery = found["query"], found["gallery"]
         if self.rerank:
-            distances = k_reciprocal_distance(query, gallery)
-            result = run.score(distances, ap=self.ap)
+            result = run.score(run.reranked(query, gallery), ap=self.ap)
         else:
             result = run.evaluate(query, gallery, ap=self.ap)
         print(result)
         for name, interval in bootstrap(result).items():
             print(f"{name:8} {interval}")
-        return 0
-
-
-@dataclass(frozen=True)
-class Extract:
-    """Write the descriptors of a folder of pictures.
-
-    Attributes:
-        weights: extractor.safetensors or full.safetensors of a run.
-        images: folder of pictures.
-        out: a .safetensors file; the pictures' names go beside it as .json.
-    """
-
-    weights: tyro.conf.Positional[Path]
-    images: tyro.conf.Positional[Path]
-    out: tyro.conf.Positional[Path]
-
-    def run(self) -> int:
-        """Describe, and write."""
-        names, descriptors = _describe(self.weights, _listed(self.images))
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(self.out, {"features": descriptors})
-        write_json(self.out.with_suffix(".json"), [str(n) for n in names])
-        print(f"{len(names)} descriptors of {descriptors.shape[1]} values: {self.out}")
-        return 0
-
-
-@dataclass(frozen=True)
-class Search:
-    """Rank a gallery folder for one picture.
-
-    Attributes:
-        weights: extractor.safetensors or full.safetensors of a run.
-        query: a picture.
-        gallery: a folder of pictures, or the .safetensors that ``extract`` wrote.
-        top: how many to show.
-    """
-
-    weights: tyro.conf.Positional[Path]
-    query: tyro.conf.Positional[Path]
-    gallery: tyro.conf.Positional[Path]
-    top: int = 10
-
-    def run(self) -> int:
-        """Print rank, distance and file, nearest first; the query itself is no find."""
-        if self.top < 1:
-            raise ReIDConfigError(f"--top is {self.top}; give 1 or more.")
-        if self.gallery.suffix == ".safetensors":
-            names = json.loads(self.gallery.with_suffix(".json").read_text())
-            known = read_weights(self.gallery)["features"]
-        else:
-            names, known = _describe(self.weights, _listed(self.gallery))
-        wanted = _describe(self.weights, [self.query])[1]
-        index = GalleryIndex(known.shape[1])
-        index.add(known)
-        found = index.search(wanted, self.top + 1)
-        rows = [
-            (max(0.0, float(distance)), names[int(row)])
-            for row, distance in zip(found.ids[0], found.distances[0], strict=True)
-            if Path(names[int(row)]).resolve() != self.query.resolve()
-        ]
-        for place, (distance, name) in enumerate(rows[: self.top], start=1):
-            print(f"{place:4}  {distance:.4f}  {name}")
-        return 0
-
-
-@dataclass(frozen=True)
-class Export:
-    """Write an extractor for other programs, and check it against PyTorch.
-
-    Attributes:
-        weights: extractor.safetensors or full.safetensors of a run; "shipped" for the
-            model that comes with the package.
-        out: a name in .onnx, or in .pt2 for torch.export.
-    """
-
-    weights: tyro.conf.Positional[Path]
-    out: tyro.conf.Positional[Path]
-
-    def run(self) -> int:
-        """Write, and say how near it comes."""
-        known = str(self.weights) == "shipped"
-        gap = export(
-            PoseInvariantExtractor.load(WEIGHTS if known else self.weights), self.out
-        )
-        print(f"{self.out}: 1 - cosine to PyTorch at most {gap:.0e}")
         return 0
 
 
@@ -337,18 +246,3 @@ def _value_of(flag: str, words: list[str], otherwise: str) -> str:
 def _told(stage: Finished) -> int:
     print(stage.weights)
     return 0
-
-
-def _listed(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise ReIDDataError(f"There is no folder {folder}; give one with pictures.")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURES)
-    if not found:
-        raise ReIDDataError(f"No .jpg or .png picture in {folder} or below it.")
-    return found
-
-
-def _describe(weights: Path, paths: Sequence[Path]) -> tuple[Sequence[Path], Tensor]:
-    extractor = PoseInvariantExtractor.load(weights)
-    images = read_images([str(p) for p in paths], extractor.generator.size)
-    return paths, extract(extractor, images)

@@ -309,8 +309,11 @@ def _market_names(table: pd.DataFrame) -> list[str]:
     )
     if len(set(names)) == len(names) and all(fits):
         return names
+    cameras = {c: k for k, c in enumerate(sorted({c for _, _, c in rows}), start=1)}
+    if min(cameras) >= 0:  # a name has no room for a sign
+        cameras = {c: c for c in cameras}
     return [
-        f"{_number(pid)}_c{camid}s1_{k:06d}_01{Path(path).suffix.lower()}"
+        f"{_number(pid)}_c{cameras[camid]}s1_{k:06d}_01{Path(path).suffix.lower()}"
         for k, (path, pid, camid) in enumerate(rows)
     ]
 

@@ -19,6 +19,8 @@ from reidlib.retrieval import Interval
 SCHEMA = 2
 ALWAYS = ("code", "date", "device", "threads", "versions")
 OF_A_RUN = ("dataset", "protocol", "profile", "seed", "data")
+# after the name of a data set: it is another one (`runs.Run.key`)
+FURTHER = ("-holdout", "-labeled", "-trial", "-100", "-np", "-cuhk", "-market1501")
 # what tells rows apart
 CELL = ("group", "system", "identities", "factor", "severity", "seed", "trial")
 Record = dict[str, Any]
@@ -49,7 +51,7 @@ def read_record(path: Path) -> Record:
     schema = found.pop("schema", 1) if isinstance(found, dict) else None
     if schema != SCHEMA:
         mend = "run python -m book.records stamp on it"
-        if schema is None or schema > SCHEMA:
+        if not isinstance(schema, int) or schema > SCHEMA:
             mend = "update reidlib, or record it again"
         raise ReIDDataError(
             f"{path.name} follows schema {schema}, and this is {SCHEMA}; {mend}."
@@ -105,7 +107,8 @@ def measurements(value: Any) -> Iterator[dict[str, Any]]:
 
 def _check_interval(path: Path, row: dict[str, Any]) -> None:
     for metric in sorted(row.keys() & {"rank1", "mAP"}):
-        limits = row.get("interval", {}).get(metric)
+        stated = row.get("interval")
+        limits = stated.get(metric) if isinstance(stated, dict) else None
         if row[metric] is None or isinstance(row[metric], dict):
             continue
         if not limits or not limits[0] <= row[metric] <= limits[1]:
@@ -128,7 +131,7 @@ def read_records(folder: Path) -> dict[str, Record]:
         name = path.relative_to(folder).with_suffix("").as_posix()
         found[name] = record = read_record(path)
         for place in _places(record):
-            if not name.startswith(place):
+            if not _lies_at(name, place):
                 raise ReIDDataError(
                     f"{name}.json holds results of {place}; move it to {place}.json."
                 )
@@ -148,6 +151,12 @@ def _places(record: Record) -> Iterator[str]:
         if "dataset" in manifest:
             scale = f"/{manifest.get('profile')}" if chapter else ""
             yield f"{manifest['dataset']}{scale}"
+
+
+def _lies_at(name: str, place: str) -> bool:
+    """Whether a file's name goes on from its place, and not to another data set's."""
+    rest = name.removeprefix(place)
+    return name.startswith(place) and not rest.startswith(FURTHER)
 
 
 def _cells(record: Record) -> Iterator[tuple[Any, ...]]:

@@ -32,7 +32,14 @@ from reidlib.manifests import (
 )
 from reidlib.profiles import Profile, get_profile
 from reidlib.repeatable import repeatable
-from reidlib.retrieval import Ranking, RetrievalResult, evaluate, evaluate_distances
+from reidlib.retrieval import (
+    PROTOCOLS,
+    Ranking,
+    RetrievalResult,
+    evaluate,
+    evaluate_distances,
+)
+from reidlib.retrieval.rerank import PRESETS, Settings, reranked_distance
 from reidlib.training.checkpoint import Checkpoint
 from reidlib.training.distributed import agreed, only_one, processes
 
@@ -127,6 +134,17 @@ class Run:
         """Score a (Q, G) matrix of distances, such as re-ranked ones."""
         protocol = options.pop("protocol", self.data.protocol)
         return evaluate_distances(distances, *self.ids, protocol=protocol, **options)
+
+    @property
+    def reranking(self) -> Settings:
+        """k-reciprocal's settings: the published ones, or those for small galleries."""
+        one = PROTOCOLS[self.data.protocol].cmc == "single-gallery-shot"
+        return PRESETS["small" if one else "large"]
+
+    def reranked(self, query: Tensor, gallery: Tensor) -> NDArray[np.float32]:
+        """(Q, G) distances after re-ranking, for `score`; junk leaves first."""
+        junk = self.data.gallery["pid"].to_numpy() == -1
+        return reranked_distance(query, gallery, junk, **self.reranking)
 
     def ranking(self, query: Tensor, gallery: Tensor, **options: Any) -> Ranking:
         """The ranked gallery of every query, for looking at."""
@@ -235,12 +253,15 @@ def begin(
         choice: further arguments of ``load_dataset``: protocol, trial, boxes, ...
 
     Raises:
-        ReIDConfigError: an unknown parameter, profile or data set, or no root; the GPU
-            is wanted, and this process has already computed on the CPU.
+        ReIDConfigError: an unknown parameter, profile or data set, no root, or a
+            negative seed; the GPU is wanted, and this process has already computed on
+            the CPU.
         ReIDDataError: the folder is not what it should be.
     """
     if namespace is not None:
         _refuse_unknown(chapter, namespace)
+    if not 0 <= int(seed) < 2**32:
+        raise ReIDConfigError(f"seed is {seed}; give a whole number from 0 on.")
     scale = get_profile(profile)
     repeatable(scale.deterministic)
     torch.manual_seed(seed)

@@ -1,9 +1,16 @@
 """Which data and at which scale: the flags that most commands share."""
 
-from dataclasses import dataclass, replace
+import json
+import logging
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 from reidlib import runs
+from reidlib.profiles import Profile
+
+log = logging.getLogger(__name__)
+# Part of a profile → the stage that `train` makes of it
+TRAINED = {"encoder": "r2", "ptgan": "ptgan", "fusion": "fusion-body-gmm-{poses}"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,11 @@ class Where:
     tensorboard: bool = False
 
     def open(self, **changes: Any) -> runs.Run:
-        """The run, with parts of its profile replaced."""
+        """The run, with parts of its profile replaced.
+
+        What was trained there by other flags is used as it was trained: `evaluate`
+        after `train encoder --recipe modern` asks that R2.
+        """
         run = runs.begin(
             "reidlib",
             dataset=self.dataset,
@@ -42,5 +53,28 @@ class Where:
             trial=self.trial,
             boxes=self.boxes,
         )
-        profile = replace(run.profile, **changes)
+        profile = replace(as_trained(run), **changes)
         return replace(run, profile=profile, events=self.tensorboard)
+
+
+def as_trained(run: runs.Run) -> Profile:
+    """The run's profile, with the settings of the stages that lie in its folder."""
+    known: dict[str, Any] = {}
+    for part, stage in TRAINED.items():
+        name = stage.format(poses=run.profile.poses)
+        path = run.folder / name / "config.json"
+        if not path.is_file():
+            continue
+        usual = getattr(run.profile, part)
+        names = {field.name for field in fields(usual)}
+        told = json.loads(path.read_text())
+        values = {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in told.items()
+            if k in names
+        }
+        known[part] = replace(usual, **values)
+        other = [k for k, v in values.items() if v != getattr(usual, k)]
+        if other:
+            log.info("%s as it was trained here, with other %s", name, ", ".join(other))
+    return replace(run.profile, **known)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +15,8 @@ from PIL import Image
 from reidlib import runs, stages
 from reidlib.cli import main
 from reidlib.data import check, load_dataset
-from reidlib.enlarge import drawer_of, drawings, enlarge, share_of
+from reidlib.data.market import parse_name
+from reidlib.enlarge import _market_names, drawer_of, drawings, enlarge, share_of
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
@@ -179,3 +181,9 @@ def test_a_full_disk_leaves_nothing_behind(
     with pytest.raises(ReIDDataError, match="No space left .* make room"):
         enlarge(tiny_run, tmp_path / "out")
     assert not [*tmp_path.iterdir()]
+
+
+def test_cameras_that_are_below_zero_get_names_that_are_read_again() -> None:
+    table = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "pid": [1, 2], "camid": [-1, 3]})
+    names = _market_names(table)
+    assert [parse_name(name) for name in names] == [(1, 1), (2, 2)]

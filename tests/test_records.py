@@ -254,3 +254,25 @@ def test_systems_of_all_records_stand_side_by_side_in_per_cent():
     assert table["mAP"].tolist() == marks
     assert table["rank1"].tolist() == ["62.0 [50.0, 70.0]", "–", "–"]
     assert table["rank5"].tolist() == ["–", "–", "–"]
+
+
+def test_a_record_of_another_protocol_is_in_the_wrong_place(tmp_path: Path):
+    content = {"manifest": MANIFEST | {"dataset": "market1501"}, "rows": ROWS}
+    write_record(tmp_path / "market1501-systems.json", content)
+    assert len(read_records(tmp_path)) == 1
+    (tmp_path / "market1501-systems.json").unlink()
+    write_record(tmp_path / "market1501-holdout-systems.json", content)
+    with pytest.raises(ReIDDataError, match="holds results of market1501; move it"):
+        read_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"schema": "2"}, {"rows": [{"mAP": 0.5, "interval": [0.4, 0.6]}]}]
+)
+def test_a_record_that_was_written_by_hand_is_refused(file: Path, change: dict):
+    content = json.loads(file.read_text()) | change
+    content.pop("digest")
+    content["digest"] = manifests.digest(content)
+    file.write_text(json.dumps(content))
+    with pytest.raises(ReIDDataError, match="record.json"):
+        read_record(file)

@@ -82,7 +82,7 @@ def load_cuhk03(
     "holdout" takes identities of all 1,467.
     """
     check_root(root, MAT)
-    protocol = protocol or "cuhk03-classic"
+    protocol = protocol or _usual(root, boxes)
     check_split(protocol, trial, PROTOCOLS)
     folder = _images(root, boxes)
     table = _table(folder)
@@ -109,6 +109,14 @@ def load_cuhk03(
         pose_keys="path",
         boxes=boxes,
     )
+
+
+def _usual(root: Path, boxes: str) -> str:
+    """The first protocol whose files are there; the classic one where none are."""
+    if _mat(root) or (root / TESTSETS).is_file():
+        return "cuhk03-classic"
+    newer = (root / NEW_SPLIT.format(boxes)).is_file()
+    return "cuhk03-np" if newer else "cuhk03-classic"
 
 
 def _mat(root: Path) -> Path | None:

@@ -1,22 +1,19 @@
 """What every data set does with a folder: list it, and find its keypoint files."""
 
 import os
-import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from reidlib.errors import ReIDDataError
 from reidlib.pose import find_arrays, read_annotation_csv, read_openpose
-from reidlib.pose.files import first_few
+from reidlib.pose.files import check_text, first_few, tree
 from reidlib.pose.skeletons import Floats
 
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 KEYPOINT_FOLDERS = ("keypoints", "openpose")
 SUFFIX = "_keypoints.json"
 LARGEST = 2**63 - 1  # an identity or camera must fit an int64
-
-_SURROGATE = re.compile("[\ud800-\udfff]")  # what os makes of bytes that are no text
 
 Poses = tuple[dict[str, Floats], tuple[str, ...]]
 
@@ -31,39 +28,6 @@ def listing(folder: Path) -> list[str]:
         names = [entry.name for entry in entries if entry.is_file()]
     check_text(names, folder)
     return sorted(n for n in names if n != "Thumbs.db" and not n.startswith("."))
-
-
-def check_text(names: Iterable[str], folder: Path) -> None:
-    """Raise ReIDDataError for names whose bytes are not UTF-8; all are reported."""
-    bad = [ascii(n) for n in names if not n.isascii() and _SURROGATE.search(n)]
-    if bad:
-        raise ReIDDataError(
-            f"{len(bad):,} names in {ascii(str(folder))} are not UTF-8: "
-            f"{first_few(sorted(bad))}. Rename them."
-        )
-
-
-def tree(folder: Path) -> list[str]:
-    """Files below a folder as sorted paths relative to it; no hidden ones.
-
-    Links to folders are followed, but no folder is entered twice.
-    """
-    found: list[str] = []
-    entered: set[Path] = set()
-    for where, folders, names in os.walk(folder, followlinks=True):
-        below, real = Path(where).relative_to(folder), Path(where).resolve()
-        if real in entered:
-            folders.clear()
-            continue
-        entered.add(real)
-        check_text([*folders, *names], Path(where))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            (below / name).as_posix()
-            for name in names
-            if name != "Thumbs.db" and not name.startswith(".")
-        ]
-    return sorted(found)
 
 
 def stem(path: str) -> str:
@@ -101,7 +65,8 @@ def read_by_name(root: Path, images: Sequence[str], tables: Sequence[str]) -> Po
 
     Args:
         root: folder that holds the tables, `keypoints/` and `openpose/`.
-        images: names of all image files.
+        images: names of all image files. Where a keypoint file lies below its folder
+            does not matter: one name is one image.
         tables: names of annotation files in Market's form. JSON goes before arrays
             (`find_arrays`), and arrays before these.
 
@@ -124,10 +89,10 @@ def read_by_name(root: Path, images: Sequence[str], tables: Sequence[str]) -> Po
     for folder in KEYPOINT_FOLDERS:
         if not (root / folder).is_dir():
             continue
-        for name in listing(root / folder):
+        for name in tree(root / folder):
             if not name.endswith(SUFFIX):
                 continue
-            image = by_stem.get(name.removesuffix(SUFFIX))
+            image = by_stem.get(name.rpartition("/")[2].removesuffix(SUFFIX))
             if image is None:
                 orphans.append(f"{folder}/{name}")
                 continue
@@ -161,8 +126,8 @@ def read_by_path(
     arrays, found = find_arrays(root, KEYPOINT_FOLDERS) if by_stem else ({}, ())
     poses = {named[key][0]: arrays[key] for key in arrays if len(named[key]) == 1}
     sources = list(found)
-    orphans: list[str] = []
-    unclear: list[str] = []
+    orphans = [f"{key} (of an array)" for key in arrays if not named[key]]
+    unclear = [f"{key} (of an array)" for key in arrays if len(named[key]) > 1]
     for folder in KEYPOINT_FOLDERS:
         for name in tree(root / folder):
             if not name.endswith(SUFFIX):

@@ -195,15 +195,18 @@ def read_csv(path: Path) -> list[Entry]:
             "are parted by commas."
         ) from fault
     header = [cell.strip().lower() for cell in lines[0][1]] if lines else []
-    missing = [name for name in ("path", "pid") if header.count(name) != 1]
+    known = ("path", "pid", "camid", "split")
+    missing = [name for name in known[:2] if header.count(name) != 1]
     if missing:
         raise ReIDDataError(
             f"{path} has no single column {' and '.join(missing)} (its first line: "
             f"{', '.join(header) or 'empty'}); name them in the first line, as in "
             "path,pid,camid,split."
         )
+    if twice := [name for name in known if header.count(name) > 1]:
+        raise ReIDDataError(f"{path} has {', '.join(twice)} twice; leave one.")
     places = {name: header.index(name) for name in header}
-    columns = [places.get(name) for name in ("path", "pid", "camid", "split")]
+    columns = [places.get(name) for name in known]
     return _check_rows(path, lines[1:], len(header), columns)
 
 
@@ -265,15 +268,22 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+JUNK = "-1"
+
+
 def _number(names: Sequence[str]) -> tuple[list[int], pd.DataFrame]:
-    """A number for each name, and the table of pid and name where they differ."""
-    unique = sorted(set(names))
+    """A number for each name, and the table of pid and name where they differ.
+
+    The name -1 is junk whatever the others are.
+    """
+    unique = sorted(set(names) - {JUNK})
     numbers = [int(name) for name in unique if _WHOLE.fullmatch(name)]
-    usable = all(-1 <= number <= LARGEST for number in numbers)
+    usable = all(0 <= number <= LARGEST for number in numbers)
     if usable and len(set(numbers)) == len(unique):
         return [int(name) for name in names], pd.DataFrame()
     number = {name: place for place, name in enumerate(unique, start=1)}
     table = pd.DataFrame({"pid": number.values(), "name": number.keys()})
+    number[JUNK] = int(JUNK)
     return [number[name] for name in names], table
 
 

@@ -100,7 +100,7 @@ def _choose_protocol(
     protocol: str | None, trial: int, files: dict[str, list[str]], root: Path
 ) -> str:
     if protocol is None:
-        whole = {"query", "gallery"} & files.keys()
+        whole = {"query", "gallery"} <= files.keys()
         protocol = "market1501" if whole else "holdout"
     check_split(protocol, trial, PROTOCOLS)
     needed = ["train", "query", "gallery"] if protocol == "market1501" else ["train"]

@@ -11,8 +11,12 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from reidlib.data.reading import image_sizes
+from reidlib.errors import ReIDDataError
 from reidlib.pose import empty_pose, normalise
 from reidlib.pose.skeletons import Floats
+
+OUTSIDE = 0.25  # share of joints outside of the picture from which the unit is wrong
+CORNER = 0.02  # of the picture: half of the joints nearer to its corner are shares
 
 Row = tuple[str, int, int]
 
@@ -119,12 +123,32 @@ class ReIDDataset:
             sizes = image_sizes(table, self.root)
             for number, (height, width) in enumerate(sizes.tolist()):
                 points[number] = normalise(points[number], (height, width))
+            self._check_unit(points)
         return points
 
-    def digest(self) -> str:
-        """SHA-256 of what was loaded: protocol, splits, file sizes, keypoint files.
+    def _check_unit(self, points: Floats) -> None:
+        """Refuse poses that are not in the pixels of their own pictures."""
+        seen = points[np.isfinite(points).all(-1)]
+        if not len(seen):
+            return
+        outside = ((seen < 0) | (seen > 1)).any(-1).mean()
+        fault = ""
+        if outside > OUTSIDE:
+            fault = f"{outside:.0%} of the joints lie outside of their picture"
+        elif np.median(seen.max(-1)) < CORNER:
+            fault = "nearly all joints lie within a pixel or two of a corner"
+        if fault:
+            raise ReIDDataError(
+                f"{self.root}: {fault}; keypoints are in pixels of the picture file as "
+                "it lies on disk. Multiply shares by its width and height, and divide "
+                "what was found on enlarged pictures."
+            )
 
-        Also identities and cameras, where not the images' names say them.
+    def digest(self) -> str:
+        """SHA-256 of what was loaded: protocol, splits, sizes of files, keypoints.
+
+        Also identities and cameras, where not the images' names say them. Arrays of
+        keypoints count by value: mended ones take as many bytes as before.
         """
         lines = [f"{self.protocol} {self.trial}"]
         for split, table in self.splits.items():
@@ -133,5 +157,9 @@ class ReIDDataset:
             if self.pose_keys == "path":
                 lines += [f"{p} {c}" for p, c in table[["pid", "camid"]].to_numpy()]
         for path in self.keypoint_files:
-            lines.append(f"keypoints {path} {(self.root / path).stat().st_size}")
+            file = self.root / path
+            lines.append(f"keypoints {path} {file.stat().st_size}")
+            if file.suffix in (".npy", ".npz"):
+                with file.open("rb") as opened:
+                    lines.append(hashlib.file_digest(opened, "sha256").hexdigest())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,8 +1,10 @@
 """Weights on disk: safetensors only, so that nothing is ever unpickled."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
@@ -55,7 +57,8 @@ def write_weights(
         ReIDDataError: it cannot be written, for example to a full disk.
     """
     whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
-    temporary = path.with_name(path.name + ".part")
+    # a name of one's own: another process may be writing the same
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}.part")
     try:
         save_file(whole, temporary, metadata)
         temporary.replace(path)

@@ -24,7 +24,7 @@ from torchvision.transforms.v2 import functional
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose.files import first_few, read_openpose, write_openpose
+from reidlib.pose.files import first_few, read_openpose, tree, write_openpose
 from reidlib.pose.skeletons import Floats, convert, empty_pose, torso_valid
 
 WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
@@ -151,12 +151,8 @@ def keypoint_files(root: str | Path, out: str | Path | None = None) -> dict[Path
     out = root / "keypoints" if out is None else Path(out)
     if not root.is_dir():
         raise ReIDDataError(f"{root}: no such folder; give the one with the pictures.")
-    pictures = [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in PICTURES and path.is_file()
-        if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
+    paths = (root / name for name in tree(root))
+    pictures = [p for p in paths if p.suffix.lower() in PICTURES and p.is_file()]
     if not pictures:
         raise ReIDDataError(f"{root}: no .jpg or .png picture in it or below it.")
     names = {path.stem for path in pictures if path.parent.name != _REPEATED}

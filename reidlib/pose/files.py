@@ -1,8 +1,10 @@
 """Keypoint files: OpenPose JSON and the annotation CSV of Market-1501."""
 
 import json
+import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,46 @@ from reidlib.errors import ReIDDataError
 from reidlib.pose.skeletons import Floats, convert, empty_pose
 
 _BY_LENGTH = {75: "body25", 54: "coco18"}  # OpenPose's two body models
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what os makes of bytes that are no text
 
 
 def first_few(items: Sequence[str], count: int = 5) -> str:
     """The first items in one line, and how many there are beyond them."""
     rest = len(items) - count
     return ", ".join(items[:count]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def check_text(names: Iterable[str], folder: Path) -> None:
+    """Raise ReIDDataError for names whose bytes are not UTF-8; all are reported."""
+    bad = [ascii(n) for n in names if not n.isascii() and _SURROGATE.search(n)]
+    if bad:
+        raise ReIDDataError(
+            f"{len(bad):,} names in {ascii(str(folder))} are not UTF-8: "
+            f"{first_few(sorted(bad))}. Rename them."
+        )
+
+
+def tree(folder: Path) -> list[str]:
+    """Files below a folder as sorted paths relative to it; no hidden ones.
+
+    Links to folders are followed, but no folder is entered twice.
+    """
+    found: list[str] = []
+    entered: set[Path] = set()
+    for where, folders, names in os.walk(folder, followlinks=True):
+        below, real = Path(where).relative_to(folder), Path(where).resolve()
+        if real in entered:
+            folders.clear()
+            continue
+        entered.add(real)
+        check_text([*folders, *names], Path(where))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            (below / name).as_posix()
+            for name in names
+            if name != "Thumbs.db" and not name.startswith(".")
+        ]
+    return sorted(found)
 
 
 def _person(values: object, path: Path) -> Floats:

@@ -187,9 +187,9 @@ def as_poses(values: Any, source: str | Path) -> Floats:
             f"{source}: the third column goes up to {confidence[seen].max():g} where a "
             "confidence is at most 1; divide it, or save x and y alone."
         )
-    if seen.any() and xy[seen].max() <= 1:
+    if seen.any() and np.median(xy[seen]) <= 1:
         raise ReIDDataError(
-            f"{source}: all coordinates are at most 1, shares of the image and not "
+            f"{source}: most coordinates are at most 1, shares of the image and not "
             "pixels; multiply x by the width and y by the height."
         )
     poses = np.concatenate([xy, confidence[..., None]], axis=2)

@@ -14,6 +14,11 @@ from reidlib.errors import ReIDConfigError, ReIDDataError
 BITS = 8  # of a code: 256 centroids, so at least as many rows to train on
 
 
+def beside(path: Path, ending: str) -> Path:
+    """A file of an index beside its own: g.v1.safetensors → g.v1<ending>."""
+    return path.with_name(path.name.removesuffix(".safetensors") + ending)
+
+
 def import_faiss() -> Any:
     """The module; ReIDConfigError that names the extra when it is missing."""
     try:
@@ -85,14 +90,20 @@ class FaissShelf:
         """FAISS's own file, beside the path."""
         if self._index is None:
             raise ReIDDataError("the index is empty; add images before saving it.")
-        self._faiss.write_index(self._index, str(path.with_suffix(".faiss")))
+        self._faiss.write_index(self._index, str(beside(path, ".faiss")))
 
     def load(self, path: Path) -> NDArray[np.int64]:
         """Read FAISS's file; its ids."""
-        file = path.with_suffix(".faiss")
+        file = beside(path, ".faiss")
         if not file.is_file():
             raise ReIDDataError(f"there is no {file}; save the index again.")
-        self._index = self._faiss.read_index(str(file))
+        try:
+            self._index = self._faiss.read_index(str(file))
+        except RuntimeError as error:
+            line = str(error).partition("\n")[0]
+            raise ReIDDataError(
+                f"{file} is no whole index of FAISS ({line}); save it again."
+            ) from error
         if self._backend == "flat":
             return self._faiss.vector_to_array(self._index.id_map)
         lists = self._index.invlists

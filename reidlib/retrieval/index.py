@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.retrieval.faissindex import FaissShelf
+from reidlib.retrieval.faissindex import FaissShelf, beside
 from reidlib.retrieval.ranking import (
     Features,
     Ids,
@@ -152,7 +152,10 @@ class GalleryIndex:
             "dim": self.dim,
             "size": len(self),
         }
-        path.with_suffix(".index.json").write_text(json.dumps(about, indent=1) + "\n")
+        note = beside(path, ".index.json")
+        aside = note.with_name(note.name + ".part")
+        aside.write_text(json.dumps(about, indent=1) + "\n")
+        aside.replace(note)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -162,7 +165,7 @@ class GalleryIndex:
             ReIDDataError: a file is missing, broken, or does not fit the other.
         """
         path = Path(path)
-        about = _about(path.with_suffix(".index.json"))
+        about = _about(beside(path, ".index.json"))
         index = cls(about["dim"], metric=about["metric"], backend=about["backend"])
         index._ids = set(index._shelf.load(path).tolist())
         if len(index) != about["size"]:
@@ -259,6 +262,11 @@ class _ExactShelf:
             raise ReIDDataError(
                 f"{path} is not the features of an index ({error}); save it again."
             ) from error
+        if rows.shape[1:] != (self._dim,):
+            raise ReIDDataError(
+                f"{path} holds features of shape {tuple(rows.shape)} where "
+                f"{self._dim} columns were saved; save the index again."
+            )
         self.add(rows, ids)
         return ids
 
@@ -288,7 +296,7 @@ def _about(path: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_text())
         if about["format"] == FORMAT:
-            return about
+            return {key: about[key] for key in ("dim", "metric", "backend", "size")}
         fault = f"its format is {about['format']!r}"
     except (OSError, ValueError, TypeError, KeyError) as error:
         fault = f"{type(error).__name__}: {error}"

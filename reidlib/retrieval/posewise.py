@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.retrieval.metrics import average_precision
 from reidlib.retrieval.posedistance import Proximity
+from reidlib.retrieval.protocols import conventions
 from reidlib.retrieval.ranking import Features, Ids, as_ids, check_choice
 from reidlib.retrieval.statistics import Interval, interval
 from reidlib.retrieval.walk import Walk
@@ -122,12 +123,15 @@ def by_pose_distance(
     bins: int | Sequence[float] = 4,
     protocol: str = "market1501",
     metric: str = "cosine",
-    ap: str = "step",
+    ap: str | None = None,
 ) -> PoseCurve:
     """Rank-1 and mAP as a function of the pose distance of query and match.
 
-    Features, ids, protocol, metric, AP and ties as in `evaluate`; one bin over all
-    distances gives its numbers.
+    Features, ids, metric and ties as in `evaluate`, and who counts for whom. Every
+    query is asked by itself, and all its matches count: queries are not pooled, as a
+    multi-query protocol does, nor is a gallery of one picture of each person drawn,
+    and a query without a match counts for no bin. Elsewhere one bin over all
+    distances gives the numbers of `evaluate`.
 
     Args:
         query_poses: (Q, 25, 2 or 3) BODY_25, pixels; see `pose_distance`.
@@ -146,7 +150,7 @@ def by_pose_distance(
     near = Proximity.of(
         shape, (query_poses, gallery_poses), (query_headings, gallery_headings)
     )
-    edges = _edges(bins, walk, near)
+    edges, ap = _edges(bins, walk, near), conventions(protocol, {"ap": ap}).ap
 
     def group(query: int, matches: NDArray[np.int64]) -> NDArray[np.int64]:
         distance = near(query, matches)
@@ -182,7 +186,7 @@ def by_pose_cluster(
     gallery_clusters: Ids,
     protocol: str = "market1501",
     metric: str = "cosine",
-    ap: str = "step",
+    ap: str | None = None,
 ) -> PoseMap:
     """Rank-1 and mAP from each cluster of query poses to each of gallery poses.
 
@@ -198,6 +202,7 @@ def by_pose_cluster(
     rows = as_ids(query_clusters, "query_clusters", len(walk.query))
     columns = as_ids(gallery_clusters, "gallery_clusters", len(walk.gallery))
     size = (int(max(rows.max(), 0)) + 1, int(max(columns.max(), 0)) + 1)
+    ap = conventions(protocol, {"ap": ap}).ap
     found = _grouped(walk, lambda _, matches: columns[matches], size[1], ap)
     precision, hit, counts, _ = found
     of = [rows == cluster for cluster in range(size[0])]

@@ -213,7 +213,7 @@ def cast_gains(stops: float, sign: int) -> tuple[float, float, float]:
 def resolution(images: Tensor, halvings: float, generator: Generator) -> Tensor:
     """Taken 2^halvings times smaller, and enlarged again."""
     size = list(images.shape[-2:])
-    small = [max(1, round(n * 2**-halvings)) for n in size]
+    small = [max(2, round(n * 2**-halvings)) for n in size]
     return F.resize(F.resize(images, small, antialias=True), size, antialias=True)
 
 

@@ -102,6 +102,8 @@ class Checkpoint:
         """What was being made is finished: the file is no longer needed."""
         self._collect()
         self.path.unlink(missing_ok=True)
+        for cut_short in self.path.parent.glob(f"{self.path.name}.*.part"):
+            cut_short.unlink(missing_ok=True)  # of a process that was killed
 
     def _collect(self) -> None:
         if self._pending is None:

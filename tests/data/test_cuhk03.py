@@ -168,6 +168,14 @@ def test_the_767_700_split_is_the_published_files(cuhk03):
     assert result.mAP == pytest.approx((1 / 2 + 2 / 3) / 2)
 
 
+def test_without_the_original_file_the_newer_split_is_the_usual_one(cuhk03):
+    load_dataset("cuhk03", cuhk03)
+    write_new_split(cuhk03)
+    (cuhk03 / "cuhk-03.mat").unlink()
+    (cuhk03 / "testsets.json").unlink()
+    assert load_dataset("cuhk03", cuhk03).protocol == "cuhk03-np"
+
+
 def test_a_missing_or_broken_split_file_is_named(cuhk03):
     def fails(match):
         with pytest.raises(ReIDDataError, match=match):

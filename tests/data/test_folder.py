@@ -241,3 +241,32 @@ def test_a_link_to_a_folder_is_followed_once(people, tmp_path):
     (people / "bob" / "loop").symlink_to(people / "bob")
     data = load_dataset("folder", people)
     assert sum(map(len, data.splits.values())) == 11
+
+
+def test_junk_is_junk_also_beside_people_who_have_names(people):
+    add(people, "-1/001.jpg", "-1/002.jpg")
+    data = load_dataset("folder", people, holdout=0.3)
+    assert "-1" not in data.identities["name"].tolist()
+    everyone = [*data.train["pid"], *data.query["pid"], *data.gallery["pid"]]
+    assert min(everyone) > 0 and len(everyone) == 9
+    assert any("2 junk images (pid -1)" in note for note in data.notes)
+
+
+def test_a_column_that_is_there_twice_is_refused(people):
+    place = table(people, "path,pid,camid,camid\nbob/001.jpg,bob,1,2\n")
+    with pytest.raises(ReIDDataError, match="has camid twice; leave one"):
+        load_dataset("folder", place / "images.csv")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["img0", "img1"], "2 keypoint files .* belong to no image: img0 .of an array"),
+        (["001", "002"], "2 keypoint files .* fit more than one image: 001 .of an arr"),
+    ],
+)
+def test_arrays_that_fit_no_picture_or_several_are_refused(people, names, said):
+    poses = np.stack([POSE, POSE])[..., :2]
+    np.savez(people / "keypoints.npz", poses=poses, names=names)
+    with pytest.raises(ReIDDataError, match=said):
+        load_dataset("folder", people)

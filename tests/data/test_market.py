@@ -12,7 +12,8 @@ from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose import write_openpose
 from reidlib.retrieval import evaluate, pool_queries
 
-BODY = np.stack([np.arange(25), np.arange(25) * 2, np.ones(25)], 1).astype(np.float32)
+ALONG = np.arange(25) / 4  # within a picture of 8 by 16
+BODY = np.stack([ALONG, ALONG * 2, np.ones(25)], 1).astype(np.float32)
 
 
 def add(folder: Path, *names: str, size=(8, 16)) -> None:
@@ -249,6 +250,54 @@ def test_the_digest_sees_names_sizes_and_keypoints(market):
     kept = market / "keypoints" / "0001_c1s1_001051_00_keypoints.json"
     lines.append(f"keypoints keypoints/{kept.name} {kept.stat().st_size}")
     assert third == hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def test_mended_keypoints_are_other_data_though_the_file_is_as_long(market):
+    poses = np.repeat(BODY[None], 1, axis=0)
+    digests = []
+    for scale in (0.5, 1.0):
+        np.savez(
+            market / "keypoints.npz",
+            poses=poses * [scale, scale, 1],
+            names=["0002_c2s1_000001_01"],
+        )
+        data = load_dataset("market1501", market)
+        digests.append((data.digest(), (market / "keypoints.npz").stat().st_size))
+    assert digests[0][0] != digests[1][0] and digests[0][1] == digests[1][1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda xy: xy * 4, "of the joints lie outside of their picture"),
+        (lambda xy: xy / [64, 128], "within a pixel or two of a corner"),
+    ],
+)
+def test_keypoints_in_another_unit_are_refused(market, change, said):
+    """Those of pictures four times as large; and OpenPose's --keypoint_scale 3."""
+    (market / "keypoints").mkdir()
+    add(market / "bounding_box_train", "0002_c2s1_000001_01.jpg", size=(64, 128))
+    wrong = BODY.copy()
+    wrong[:, :2] = change(wrong[:, :2] * 8)
+    name = "0002_c2s1_000001_01_keypoints.json"
+    write_openpose(market / "keypoints" / name, wrong)
+    data = load_dataset("market1501", market)
+    with pytest.raises(ReIDDataError, match=f"{said}; keypoints are in pixels"):
+        data.points(data.train)
+
+
+def test_keypoints_that_lie_as_the_pictures_do_are_read_by_name(market):
+    """As `poses detect` writes them where copies of the pictures share their names."""
+    folder = market / "keypoints" / "bounding_box_train"
+    folder.mkdir(parents=True)
+    write_openpose(folder / "0002_c2s1_000001_01_keypoints.json", BODY)
+    data = load_dataset("market1501", market)
+    np.testing.assert_array_equal(data.pose_array(data.train)[1], BODY)
+
+
+def test_queries_without_a_gallery_leave_the_holdout(half):
+    add(half / "query", "0001_c1s1_001051_00.jpg")
+    assert load_dataset("market1501", half).protocol == "holdout"
 
 
 def test_the_doctor_reports_faults_and_raises_none(market, tmp_path, own_cache):

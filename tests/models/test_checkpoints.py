@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from threading import Thread
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torchvision.models.resnet import BasicBlock
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.models import Encoder, load_checkpoint
-from reidlib.models.files import write_weights
+from reidlib.models.files import read_weights, write_weights
 
 
 def resnet(blocks=(1, 1, 1, 1), classes=4):
@@ -265,3 +266,24 @@ def test_a_neck_is_never_left_out_in_silence(tmp_path):
     path = tmp_path / "weights.safetensors"
     write_weights(path, encoder(neck=True).state_dict())
     refused(path, "holds an encoder with a neck.*neck=True", error=ReIDConfigError)
+
+
+def test_two_writers_of_one_file_do_not_take_each_others(tmp_path):
+    """Chapters that run side by side share what they keep of descriptors."""
+    path, faults = tmp_path / "kept.safetensors", []
+
+    def write(value):
+        for _ in range(40):
+            try:
+                write_weights(path, {"x": torch.full((1000,), float(value))})
+            except ReIDDataError as error:
+                faults.append(error)
+
+    both = [Thread(target=write, args=(value,)) for value in (0, 1)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert faults == []
+    assert read_weights(path)["x"].unique().numel() == 1
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

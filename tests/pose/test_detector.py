@@ -172,6 +172,16 @@ def test_where_folders_share_names_keypoints_lie_as_the_pictures_do(tmp_path):
     }
 
 
+def test_pictures_behind_a_link_are_found(pictures, tmp_path):
+    """The doctor itself tells users to link their pictures into a layout."""
+    (tmp_path / "layout").mkdir()
+    (tmp_path / "layout" / "bounding_box_train").symlink_to(pictures.resolve())
+    found = keypoint_files(tmp_path / "layout")
+    assert sorted(p.name for p in found) == sorted(
+        p.name for p in keypoint_files(pictures)
+    )
+
+
 @pytest.mark.parametrize("size", [(64, 128), (40, 20)])
 def test_the_real_network_runs_untrained(tmp_path, size, torch_seed):
     network = load_network(height=64)

@@ -204,3 +204,28 @@ def test_too_few_rows_train_no_ivfpq():
     pytest.importorskip("faiss", reason="FAISS comes with the extra [search]")
     with pytest.raises(ReIDDataError, match="needs 256 rows, not 20"):
         GalleryIndex(6, backend="ivfpq").add(rows(0, 20))
+
+
+def test_indexes_whose_names_share_a_beginning_do_not_share_a_description(tmp_path):
+    for name, metric in (("g.a", "euclidean"), ("g.b", "cosine")):
+        made = GalleryIndex(6, metric=metric)
+        made.add(rows(0))
+        made.save(tmp_path / name)
+    assert GalleryIndex.load(tmp_path / "g.a").metric == "euclidean"
+    assert GalleryIndex.load(tmp_path / "g.b").metric == "cosine"
+
+
+def test_features_of_another_width_than_described_are_refused(tmp_path):
+    path = tmp_path / "gallery.safetensors"
+    made = GalleryIndex(6)
+    made.add(rows(0))
+    made.save(path)
+    note = tmp_path / "gallery.index.json"
+    about = json.loads(note.read_text())
+    note.write_text(json.dumps(about | {"dim": 4}))
+    with pytest.raises(ReIDDataError, match="where 4 columns were saved"):
+        GalleryIndex.load(path)
+    del about["dim"]
+    note.write_text(json.dumps(about))
+    with pytest.raises(ReIDDataError, match="does not describe an index"):
+        GalleryIndex.load(path)

@@ -163,7 +163,10 @@ def test_a_checkpoint_is_written_beside_and_renamed(tmp_path, monkeypatch) -> No
     assert seen == [whole] and path.read_bytes() == whole
     tensors, note = Checkpoint(path, "k").load()
     assert note == {"step": 1} and tensors["a"].tolist() == [1, 1, 1]
+    stray = checkpoint.path.with_name(f"{checkpoint.path.name}.9.9.part")
+    stray.touch()  # of a process that was killed while it saved
     checkpoint.discard()
+    assert not stray.exists()
     assert not path.exists() and not list(tmp_path.iterdir())
 
 
