@@ -340,9 +340,9 @@ print(f"learned - cosine: {gain.difference:+.3f} "
 # Every camera has its colour cast. Before you learn, subtract from each
 # feature the mean of its camera: `of_camera(features, camids, means)`, where
 # `means` is a dict from camera to the mean of its training features. A camera
-# that is not in it keeps its features, cast included. Does it help? And for a camera that training never saw? All six
-# are in training here, so simulate one: leave its training pictures out, and
-# look at its queries only.
+# that is not in it keeps its features, cast included. Does it help? And for a
+# camera that training never saw? All six are in training here, so simulate
+# one: leave its training pictures out, and look at its queries only.
 
 # %% nbgrader={"grade": false, "grade_id": "lab1-stretch", "locked": false, "schema_version": 3, "solution": true, "task": false}
 ### BEGIN SOLUTION
