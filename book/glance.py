@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from book.cards import measured, table
+from book.ladder import MATCHED
 from reidlib.errors import ReIDDataError
 from reidlib.records import Record
 from reidlib.retrieval import Interval
@@ -50,6 +51,10 @@ FAIR = """\
 *On rendered people drawings gain {} over R2, as many shifted views of the picture {},
 and both together {}; each is seen by an encoder that was trained on it (chapter 6).*
 """
+VIEWS = """\
+*On photographs at `smoke` such views gain {} over R2, the full model {}; drawings beside
+the views add {} (chapter 6).*
+"""
 LEFT = """\
 *Part of the gain at `longer` is not the poses': over an R2 that was trained on for as
 long and sees several views of each picture, drawings gain {} (chapter 6).*
@@ -85,6 +90,7 @@ def glance(records: Mapping[str, Record]) -> str:
         broken += sum("stopped" in row for row in entry["rows"])
     note = NOTE + BROKEN.format(broken) if broken else NOTE
     note += fair(records.get("synthetic-fusions-encoders"))
+    note += views(records.get("market1501-holdout-ladder-smoke"))
     note += left(records.get("market1501-holdout-ladder-longer"))
     note += longer(records.get("market1501-holdout-longer"))
     return table(["data", *SYSTEMS.values()], lines) + "\n" + note
@@ -98,6 +104,15 @@ def fair(entry: Record | None) -> str:
     rows = {r["system"]: r["over R2"] for r in entry["rows"] if r["seed"] == seed}
     names = ("drawn", "augmented", "augmented and drawn")
     return FAIR.format(*(signed(rows[name]) for name in names))
+
+
+def views(entry: Record | None) -> str:
+    """The same on photographs: matched views, the full model, and what it adds."""
+    if entry is None:
+        return ""
+    rows = {r["system"]: r["over base"] for r in entry["rows"]}
+    names = (f"R2 + {MATCHED}", "R2 + drawings", f"trained on + {MATCHED} + drawings")
+    return VIEWS.format(*(signed(rows[name]) for name in names))
 
 
 def signed(over: Record) -> str:

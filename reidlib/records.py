@@ -290,7 +290,7 @@ def intervals(
     rows: str | list[str] = "system",
     where: Mapping[str, Any] | None = None,
 ) -> dict[Any, Interval]:
-    """One number of every row with its limits, for drawing; as in `recorded`.
+    """One number of every row that has it, with its limits; as in `recorded`.
 
     Args:
         path, rows, where: as there.
@@ -298,14 +298,20 @@ def intervals(
 
     Returns:
         what tells the row apart (a tuple of several) → the number.
+
+    Raises:
+        ReIDDataError: no row has such a number; and as `read_record`.
     """
     *inner, name = place.split("/")
     found = {}
     for row in _rows(path, where):
         key = row[rows] if isinstance(rows, str) else tuple(row[r] for r in rows)
         for part in inner:
-            row = row[part]
-        found[key] = Interval(row[name], *row["interval"][name])
+            row = row.get(part, {})
+        if name in row:
+            found[key] = Interval(row[name], *row["interval"][name])
+    if not found:
+        raise ReIDDataError(f"no row of {path.name} has a number at '{place}'.")
     return found
 
 

@@ -224,6 +224,15 @@ def test_the_recorded_drawings_are_not_told_from_views_with_their_own_encoder() 
     assert gain(rows["control", "augmented"]) > 0
 
 
+def test_the_recorded_views_and_drawings_need_one_encoder_only() -> None:
+    rows = recorded("synthetic-fusions-mixed")
+    both = rows["aligned generator", "views and drawings"]
+    assert gain(both) >= 0.03
+    assert both["over more views"]["interval"]["mAP"][0] > 0
+    alone = rows["aligned generator", "drawn"]["over more views"]["interval"]["mAP"]
+    assert alone[0] < 0 < alone[1]  # what the chapter says
+
+
 def test_the_recorded_skip_is_what_fusionnet_lives_by() -> None:
     rows = recorded("synthetic-fusions-fusionnet")
     whole = rows["FusionNet", "as printed"]

@@ -58,3 +58,13 @@ def test_the_recorded_drawings_add_to_training_on_and_to_views() -> None:
         assert over["interval"]["mAP"][0] > 0
         low, high = over["interval"]["rank1"]
         assert low < 0 < high  # what the chapter says
+
+
+def test_the_recorded_fair_control_is_ahead_on_small_photographs() -> None:
+    record = read_record(ladder.RESULTS / "market1501-holdout-ladder-smoke.json")
+    rows = {row["system"]: row for row in record["rows"]}
+    for name in ("drawings", ladder.MIXED):
+        assert rows[f"R2 + {name}"]["over base"]["interval"]["mAP"][0] > 0
+        assert rows[f"R2 + {name}"]["over views"]["interval"]["mAP"][1] < 0
+    added = rows[f"trained on + {ladder.MATCHED} + drawings"]["over base"]
+    assert 0 < added["interval"]["mAP"][0] and added["mAP"] < 0.01

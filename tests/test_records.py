@@ -276,3 +276,9 @@ def test_a_record_that_was_written_by_hand_is_refused(file: Path, change: dict):
     file.write_text(json.dumps(content))
     with pytest.raises(ReIDDataError, match="record.json"):
         read_record(file)
+
+
+def test_rows_without_a_number_are_left_out_of_its_intervals(file: Path):
+    assert list(intervals(file, "test/mAP")) == ["vector"]
+    with pytest.raises(ReIDDataError, match="has a number at 'test/rank1'"):
+        intervals(file, "test/rank1")
