@@ -52,8 +52,8 @@ FAIR = """\
 and both together {}; each is seen by an encoder that was trained on it (chapter 6).*
 """
 VIEWS = """\
-*On photographs at `smoke` such views gain {} over R2, the full model {}; drawings beside
-the views add {} (chapter 6).*
+*On photographs at `smoke` such views gain {} over R2, the full model {};
+drawings beside the views add {} (chapter 6).*
 """
 LEFT = """\
 *Part of the gain at `longer` is not the poses': over an R2 that was trained on for as
