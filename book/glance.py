@@ -40,24 +40,25 @@ of the paper's chain. Hold-out means people of the training half: the benchmark'
 test was not run.*
 """
 BROKEN = """\
-*Trainings of pt-GAN that its alarm stopped, and that are left out: {}.*
+- Trainings of pt-GAN that its alarm stopped, and that are left out: {}.
 """
 
 LONGER = """\
-*R2 alone, trained for {minutes:.0f} minutes on two CPU cores on pictures of {height} by
-{width} (chapter 3): rank-1 {rank1}, mAP {mAP} on Market-1501's hold-out.*
+- R2 alone, trained for {minutes:.0f} minutes on two CPU cores on pictures of {height}
+  by {width} (chapter 3): rank-1 {rank1}, mAP {mAP} on Market-1501's hold-out.
 """
 FAIR = """\
-*On rendered people drawings gain {} over R2, as many shifted views of the picture {},
-and both together {}; each is seen by an encoder that was trained on it (chapter 6).*
+- On rendered people drawings gain {} over R2, as many shifted views of
+  the picture {}, and both together {}; each is seen by an encoder
+  that was trained on it (chapter 6).
 """
 VIEWS = """\
-*On photographs at `smoke` such views gain {} over R2, the full model {};
-drawings beside the views add {} (chapter 6).*
+- On photographs at `smoke` such views gain {} over R2, the full model
+  {}; drawings beside the views add {} (chapter 6).
 """
 LEFT = """\
-*Part of the gain at `longer` is not the poses': over an R2 that was trained on for as
-long and sees several views of each picture, drawings gain {} (chapter 6).*
+- Part of the gain at `longer` is not the poses': over an R2 that was trained on for as
+  long and sees several views of each picture, drawings gain {} (chapter 6).
 """
 
 
@@ -88,7 +89,7 @@ def glance(records: Mapping[str, Record]) -> str:
         rows = [r for r in measured(entry) if r["group"] == "as retrieved"]
         lines.append([name, *(cell(rows, system) for system in SYSTEMS)])
         broken += sum("stopped" in row for row in entry["rows"])
-    note = NOTE + BROKEN.format(broken) if broken else NOTE
+    note = f"{NOTE}\n" + (BROKEN.format(broken) if broken else "")
     note += fair(records.get("synthetic-fusions-encoders"))
     note += views(records.get("market1501-holdout-ladder-smoke"))
     note += left(records.get("market1501-holdout-ladder-longer"))
