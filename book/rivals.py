@@ -36,7 +36,6 @@ AGAINST = {
     },
     "fusionnet": {"FusionNet": "FusionNet: as printed"},
 }
-KEYS = ["pid", "camid"]
 EVIDENCE = {
     "drawn": "aligned generator",
     "random poses": "aligned generator",
@@ -44,7 +43,12 @@ EVIDENCE = {
     "augmented": "control",
     "cleaned": "ceiling",
 }
-MIXED = ("drawn", "augmented", "more views", "views and drawings")
+MIXED = {
+    "drawn": "aligned generator",
+    "augmented": "control",
+    "more views": "control",
+    "views and drawings": "aligned generator",
+}
 TOGETHER = {"copies": "augmented and copies", "drawn": "augmented and drawn"}
 
 
@@ -60,7 +64,7 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
     for kind, group in EVIDENCE.items():
         if group == "ceiling" and not run.rendered:
             continue
-        seen[kind] = own(run, kind, aligned)
+        seen[kind] = seen_by_its_own(run, kind, aligned)
         drawn = group == "aligned generator"
         yield ruled(run, kind, group, seen[kind], fusing.slots, drawn)
     views = seen["augmented"]
@@ -75,19 +79,18 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
 def mixed(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
     """One encoder learns views and drawings, another learns as many views.
 
-    As `encoders` joins them there are three networks; so there are two.
+    That is one network less than where `encoders` joins the two.
     """
     aligned = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
     yield baseline(run, fusing.evidence(run, "copies"))
-    for kind in MIXED:
-        found = own(run, kind, aligned)
-        group = "aligned generator" if "draw" in kind else "control"
+    k = len(stages.poses(run).network.poses_)
+    for kind, group in MIXED.items():
+        found = seen_by_its_own(run, kind, aligned)
         made = ruled(run, kind, group, found, fusing.slots)
-        poses = len(stages.poses(run).network.poses_)
-        yield replace(made, drawn=poses if "draw" in kind else 0)
+        yield replace(made, drawn=0 if group == "control" else k)
 
 
-def own(run: runs.Run, kind: str, drawer: stages.Trained) -> Evidence:
+def seen_by_its_own(run: runs.Run, kind: str, drawer: stages.Trained) -> Evidence:
     """A kind of evidence, seen by an encoder that was trained on it."""
     eye = fusing.second_encoder(run, kind, drawer=drawer)
     return fusing.evidence(run, kind, drawer=drawer, second=eye)
@@ -142,10 +145,8 @@ def _known(run: runs.Run, made: Tensor) -> Row:
     facts = {}
     for name, people in (("fitted", few), ("held out", held)):
         rows = table["pid"].isin(people).to_numpy()
-        some, (pids, camids) = (
-            made[torch.tensor(rows)],
-            table.loc[rows, KEYS].to_numpy().T,
-        )
+        some = made[torch.tensor(rows)]
+        pids, camids = table.loc[rows, ["pid", "camid"]].to_numpy().T
         found = evaluate(some, some, pids, pids, camids, camids)
         facts[name] = as_record(bootstrap(found, seed=run.seed))
     return facts

@@ -25,7 +25,7 @@ from reidlib.posecli import Poses
 from reidlib.profiles import PROFILES, get_profile
 from reidlib.retrieval import bootstrap
 from reidlib.shipped import ship
-from reidlib.systems import full_model
+from reidlib.systems import full_file, full_model
 from reidlib.training import EncoderConfig, FusionConfig, PtGANConfig, extract, recipe
 from reidlib.usecli import Export, Extract, Search
 from reidlib.where import Where
@@ -137,7 +137,7 @@ class TrainFull(Where):
         whole, _ = full_model(run, views=self.views)
         if self.ship:
             ship(whole, run.folder)
-        print(run.folder / f"full{'-views' if self.views else ''}.safetensors")
+        print(full_file(run, views=self.views))
         return 0
 
 

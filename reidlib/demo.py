@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchvision.transforms.v2.functional import resize
@@ -19,7 +20,6 @@ from reidlib.retrieval import Ranking, RetrievalResult, evaluate
 from reidlib.shipped import shipped
 from reidlib.training import extract, to_float, to_uint8
 
-DRAWN = (".png", ".jpg", ".jpeg", ".pdf", ".svg")  # what it can be written as
 FINDS = 7  # gallery pictures in a line
 EACH = 5  # pictures of a person: a query, and four in the gallery
 
@@ -40,7 +40,8 @@ class Demo:
 
     def run(self) -> int:
         """Render, describe, rank and draw; say how well it went."""
-        if self.out.suffix.lower() not in DRAWN:
+        kinds = FigureCanvasBase.get_supported_filetypes()
+        if self.out.suffix.lower().removeprefix(".") not in kinds:
             raise ReIDConfigError(f"--out is {self.out}; give a name in .png or .jpg.")
         if self.people < 2:
             raise ReIDConfigError(f"--people is {self.people}; give 2 or more.")

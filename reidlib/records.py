@@ -19,8 +19,8 @@ from reidlib.retrieval import Interval
 SCHEMA = 2
 ALWAYS = ("code", "date", "device", "threads", "versions")
 OF_A_RUN = ("dataset", "protocol", "profile", "seed", "data")
-# after the name of a data set: it is another one (`runs.Run.key`)
-FURTHER = ("-holdout", "-labeled", "-trial", "-100", "-np", "-cuhk", "-market1501")
+# what makes another data set's name of one that it follows (`runs.Run.key`)
+FURTHER = ("-holdout", "-labeled", "-trial", "-100")
 # what tells rows apart
 CELL = ("group", "system", "identities", "factor", "severity", "seed", "trial")
 Record = dict[str, Any]

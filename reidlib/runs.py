@@ -261,7 +261,7 @@ def begin(
     if namespace is not None:
         _refuse_unknown(chapter, namespace)
     if not 0 <= int(seed) < 2**32:
-        raise ReIDConfigError(f"seed is {seed}; give a whole number from 0 on.")
+        raise ReIDConfigError(f"seed is {seed}; give 0 to {2**32 - 1}.")
     scale = get_profile(profile)
     repeatable(scale.deterministic)
     torch.manual_seed(seed)

@@ -67,18 +67,23 @@ def aligned(config: PtGANConfig) -> PtGANConfig:
     return replace(config, kind="aligned", norm="group")
 
 
+def full_file(run: Run, *, views: bool = False) -> Path:
+    """Where `full_model` is saved."""
+    return run.folder / f"full{'-views' if views else ''}.safetensors"
+
+
 def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor, str]:
     """The full model of a run's own training data, and the digest of its stages.
 
     What is missing is trained: R2, the aligned generator, and a second encoder for its
     drawings. Their share is the one with the highest mAP among held-out training
-    identities. Saved as ``full.safetensors`` in the run's folder.
+    identities. Saved as `full_file` says.
 
     Args:
         views: the second encoder learns, and sees, as many shifted views of the
-            picture beside the drawings. Saved as ``full-views.safetensors``.
+            picture beside the drawings.
     """
-    kind, mark = ("views and drawings", "-views") if views else ("drawn", "")
+    kind = "views and drawings" if views else "drawn"
     config = aligned(run.profile.ptgan)
     name = "ptgan" if config == run.profile.ptgan else "ptgan-aligned"
     first, drawer = stages.r2(run), stages.ptgan(run, config, name)
@@ -105,7 +110,7 @@ def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor
 
     inputs = (first.stage, drawer.stage, chosen.stage, second.stage)
     keyed = {"fusing": code_digest(("fusing",))}
-    stage = run.stage(f"slots{mark}", keyed, build, inputs=inputs)
+    stage = run.stage("slots-views" if views else "slots", keyed, build, inputs=inputs)
     whole = PoseInvariantExtractor(
         None,
         drawer.network,
@@ -116,7 +121,7 @@ def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor
         views=k if views else 0,
     )
     if processes().is_main_process:
-        whole.save(run.folder / f"full{mark}.safetensors")
+        whole.save(full_file(run, views=views))
     processes().wait_for_everyone()
     return whole, digest([stage.content, *stage.manifest["inputs"].values()])
 

@@ -13,12 +13,10 @@ from reidlib.export import export
 from reidlib.manifests import write_json
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.files import read_weights, write_weights
-from reidlib.pose.files import tree
+from reidlib.pose.files import pictures
 from reidlib.retrieval import GalleryIndex
 from reidlib.shipped import WEIGHTS
 from reidlib.training import extract
-
-PICTURES = {".jpg", ".jpeg", ".png"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Extract:
         """Describe, and write."""
         if self.out.suffix != ".safetensors":
             raise ReIDConfigError(f"{self.out} must end in .safetensors.")
-        names, descriptors = _describe(self.weights, _listed(self.images))
+        names, descriptors = _describe(self.weights, pictures(self.images))
         self.out.parent.mkdir(parents=True, exist_ok=True)
         write_weights(self.out, {"features": descriptors})
         told = [str(name.resolve()) for name in names]
@@ -71,7 +69,7 @@ class Search:
         if self.gallery.suffix == ".safetensors":
             names, known = _extracted(self.gallery)
         else:
-            names, known = _describe(self.weights, _listed(self.gallery))
+            names, known = _describe(self.weights, pictures(self.gallery))
         wanted = _describe(self.weights, [self.query])[1]
         index = GalleryIndex(known.shape[1])
         index.add(known)
@@ -123,16 +121,6 @@ def _extracted(path: Path) -> tuple[list[Path], Tensor]:
             "write them again."
         ) from error
     return names, known
-
-
-def _listed(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise ReIDDataError(f"There is no folder {folder}; give one with pictures.")
-    paths = (folder / name for name in tree(folder))
-    found = [p for p in paths if p.suffix.lower() in PICTURES and p.is_file()]
-    if not found:
-        raise ReIDDataError(f"No .jpg or .png picture in {folder} or below it.")
-    return found
 
 
 def _describe(weights: Path, paths: list[Path]) -> tuple[list[Path], Tensor]:

@@ -56,8 +56,8 @@ def test_no_other_weight_does_better_on_held_out_training_people(
 def test_the_full_model_is_saved_and_asked_for_again_equal(tiny_run: Run, whole):
     phi, content = whole
     again, same = systems.full_model(tiny_run, views=bool(phi.views))
-    name = "full-views" if phi.views else "full"
-    saved = PoseInvariantExtractor.load(tiny_run.folder / f"{name}.safetensors")
+    place = systems.full_file(tiny_run, views=bool(phi.views))
+    saved = PoseInvariantExtractor.load(place)
     x = torch.zeros(1, 3, 64, 32)
     with torch.no_grad():
         assert torch.equal(again(x), phi(x)) and torch.equal(saved(x), phi(x))

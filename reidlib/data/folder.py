@@ -33,6 +33,7 @@ from reidlib.data.tables import ReIDDataset, image_table
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.pose.files import first_few
 
+JUNK = "-1"  # the name of what is nobody
 PROTOCOLS = {"folder": 1, "holdout": HOLDOUT_TRIALS}
 NO_CAMERAS = "-no-cameras"
 SPLITS = ("train", "query", "gallery")
@@ -266,9 +267,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # a name that no system takes
         return False
-
-
-JUNK = "-1"
 
 
 def _number(names: Sequence[str]) -> tuple[list[int], pd.DataFrame]:

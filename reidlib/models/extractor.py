@@ -40,9 +40,9 @@ class PoseInvariantExtractor(nn.Module):
             sees before the generated pictures, and that are fused like these.
 
     Raises:
-        ReIDConfigError: FusionNet was built for another K, or for other features; the
-            two encoders differ in width; R1 is missing where it is asked, or of
-            another width than G was built for.
+        ReIDConfigError: fewer views than none; FusionNet was built for another number
+            of pictures, or for other features; the two encoders differ in width; R1 is
+            missing where it is asked, or of another width than G was built for.
     """
 
     poses: Tensor
@@ -58,6 +58,8 @@ class PoseInvariantExtractor(nn.Module):
         views: int = 0,
     ) -> None:
         super().__init__()
+        if views < 0:
+            raise ReIDConfigError(f"views is {views}; give 0 or more.")
         _check(r1, generator, r2, fusion, len(poses) + views, drawn_encoder)
         self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
         self.second, self.views = drawn_encoder, views

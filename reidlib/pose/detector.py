@@ -24,11 +24,10 @@ from torchvision.transforms.v2 import functional
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose.files import first_few, read_openpose, tree, write_openpose
+from reidlib.pose.files import first_few, pictures, read_openpose, write_openpose
 from reidlib.pose.skeletons import Floats, convert, empty_pose, torso_valid
 
 WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
-PICTURES = (".jpg", ".jpeg", ".png")
 _REPEATED = "gt_bbox"  # Market-1501 keeps its queries there too, under the same names
 _PEOPLE = 8  # looked at in each picture; torchvision's 100 cost time, one is kept
 _EVEN = 2.0  # score of a joint drawn or not; Detectron's vis.py has kp_thresh=2
@@ -149,22 +148,13 @@ def keypoint_files(root: str | Path, out: str | Path | None = None) -> dict[Path
     """
     root = Path(root)
     out = root / "keypoints" if out is None else Path(out)
-    if not root.is_dir():
-        raise ReIDDataError(f"{root}: no such folder; give the one with the pictures.")
-    paths = (root / name for name in tree(root))
-    pictures = [p for p in paths if p.suffix.lower() in PICTURES and p.is_file()]
-    if not pictures:
-        raise ReIDDataError(f"{root}: no .jpg or .png picture in it or below it.")
-    names = {path.stem for path in pictures if path.parent.name != _REPEATED}
-    pictures = [
-        path
-        for path in pictures
-        if path.parent.name != _REPEATED or path.stem not in names
-    ]
-    mirror = len({path.stem for path in pictures}) < len(pictures)
+    whole = pictures(root)
+    names = {path.stem for path in whole if path.parent.name != _REPEATED}
+    kept = [p for p in whole if p.parent.name != _REPEATED or p.stem not in names]
+    mirror = len({path.stem for path in kept}) < len(kept)
     found: dict[Path, Path] = {}
     twice = []
-    for path in pictures:
+    for path in kept:
         folder = out / path.parent.relative_to(root) if mirror else out
         file = folder / f"{path.stem}_keypoints.json"
         if file in found:

@@ -12,6 +12,7 @@ import numpy as np
 from reidlib.errors import ReIDDataError
 from reidlib.pose.skeletons import Floats, convert, empty_pose
 
+PICTURES = (".jpg", ".jpeg", ".png")
 _BY_LENGTH = {75: "body25", 54: "coco18"}  # OpenPose's two body models
 _SURROGATE = re.compile("[\ud800-\udfff]")  # what os makes of bytes that are no text
 
@@ -53,6 +54,21 @@ def tree(folder: Path) -> list[str]:
             if name != "Thumbs.db" and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures at any depth of a folder, as `tree` lists them.
+
+    Raises:
+        ReIDDataError: no such folder, or no picture in it or below it.
+    """
+    if not folder.is_dir():
+        raise ReIDDataError(f"There is no folder {folder}; give one with pictures.")
+    paths = (folder / name for name in tree(folder))
+    found = [p for p in paths if p.suffix.lower() in PICTURES and p.is_file()]
+    if not found:
+        raise ReIDDataError(f"No .jpg or .png picture in {folder} or below it.")
+    return found
 
 
 def _person(values: object, path: Path) -> Floats:

@@ -319,5 +319,7 @@ def test_parts_that_do_not_fit_are_refused(extractor):
         PoseInvariantExtractor(None, *parts)
     with pytest.raises(ReIDConfigError, match="drawings gives 256 numbers and R2 512"):
         PoseInvariantExtractor(e.r1, *parts, Encoder("resnet8", None))
+    with pytest.raises(ReIDConfigError, match="views is -1; give 0 or more"):
+        slotted(seen=-1)
     with pytest.raises(ReIDConfigError, match="weight is 1.5"):
         Slots(1.5)

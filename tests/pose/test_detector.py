@@ -277,6 +277,6 @@ def test_the_command_writes_the_files_and_a_summary(pictures, monkeypatch, capsy
     command = f".venv/bin/python -m reidlib doctor {pictures}"
     assert capsys.readouterr().out.splitlines()[1] == f"next: {command}"
     assert main(["poses", "detect", str(pictures / "none")]) == 2
-    assert "no such folder" in capsys.readouterr().err
+    assert "There is no folder" in capsys.readouterr().err
     assert main(["poses", "detect", str(pictures / "there")]) == 2
-    assert "no .jpg or .png picture" in capsys.readouterr().err
+    assert "No .jpg or .png picture" in capsys.readouterr().err

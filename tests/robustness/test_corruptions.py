@@ -143,6 +143,16 @@ def decoded(picture: Tensor, quality: int) -> Tensor:
     return F.jpeg(picture, quality)
 
 
+@pytest.mark.parametrize("size", [(64, 32), (128, 64), (256, 128)])
+def test_the_lowest_resolution_of_all_is_a_picture_still(size: tuple[int, int]) -> None:
+    """Down to one pixel, torchvision's resizing once failed an assertion of its own."""
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
+    for severity in (5.5, FACTORS["resolution"].most):
+        made = corrupt(images, "resolution", severity)
+        assert made.shape == images.shape and made.dtype == torch.uint8
+
+
 def test_blur_and_resolution_leave_the_mean_and_take_the_detail() -> None:
     noise = torch.randint(256, (4, 3, 64, 32), dtype=torch.uint8)
     for name in ("blur", "resolution"):
