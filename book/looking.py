@@ -37,6 +37,18 @@ class Views(nn.Module):
         return views(images, self.k) if self.k else images[:, None]
 
 
+class Both(nn.Module):
+    """What one gives, and after it what the other gives."""
+
+    def __init__(self, one: nn.Module, other: nn.Module) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) → (B, K + L, 3, H, W)."""
+        return torch.cat([self.one(images), self.other(images)], 1)
+
+
 class Fused(nn.Module):
     """A picture and more of it, described and joined by a rule."""
 

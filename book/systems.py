@@ -23,7 +23,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from book.experiments import RESULTS, difference, kinds, scaled
-from book.looking import Drawings, Fused, Views
+from book.looking import Both, Drawings, Fused, Views
 from book.scoring import (
     FOUND,
     Row,
@@ -89,7 +89,8 @@ def ruled(
     """A rule on the drawings of the aligned generator, as in `book.fusions`.
 
     Args:
-        kind: "drawn"; or a control in place of the drawings, "augmented" or "copies".
+        kind: "drawn"; or a control in place of the drawings, "augmented" or "copies";
+            or "views and drawings".
         second: whether they have an encoder of their own.
     """
     drawer = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
@@ -103,11 +104,15 @@ def ruled(
         facts["weight"] = held_out_weight(run, rule, *known)
         rule = rule(facts["weight"])
     made = {s: rule(found.source[s], drawn[s]) for s in FOUND}
-    more: nn.Module = Drawings(run, drawer)
-    if kind != "drawn":
-        more = Views(k if kind == "augmented" else 0)
+    drawings, poses = Drawings(run, drawer), len(stages.poses(run).network.poses_)
+    more: nn.Module = {
+        "drawn": drawings,
+        "copies": Views(),
+        "augmented": Views(poses),
+        "views and drawings": Both(Views(poses), drawings),
+    }[kind]
     network = Fused(run, more, eye.network, rule)
-    count = k if kind == "drawn" else 0
+    count = poses if "draw" in kind else 0
     return Subject(System(name, "", made, 1 + k, count, facts), network)
 
 
@@ -136,6 +141,20 @@ SYSTEMS: dict[str, Callable[[runs.Run], Subject]] = {
     "full": partial(ruled, name="full model", rule=fusing.slots, second=True),
     "views": partial(
         ruled, name="control: shifted views", rule=fusing.slots, kind="augmented"
+    ),
+    "own-views": partial(
+        ruled,
+        name="control: shifted views, own encoder",
+        rule=fusing.slots,
+        kind="augmented",
+        second=True,
+    ),
+    "full-views": partial(
+        ruled,
+        name="full model with views",
+        rule=fusing.slots,
+        kind="views and drawings",
+        second=True,
     ),
     "twice": partial(
         ruled,

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -67,8 +68,14 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Name of the data set, its protocol, boxes and trial where not the usual."""
-        key = dataset_key(self.data.name, self.data.protocol)
+        """Name of the data set, its protocol, boxes and trial where not the usual.
+
+        The data set "folder" can be any; its own name follows.
+        """
+        name = self.data.name
+        if name == "folder":
+            name += "-" + re.sub(r"[^\w.]+", "-", self.data.root.resolve().name)
+        key = dataset_key(name, self.data.protocol)
         key += "-labeled" if self.data.boxes == "labeled" else ""
         return key + (f"-trial{self.data.trial}" if self.data.trial else "")
 

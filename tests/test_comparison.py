@@ -13,7 +13,7 @@ from reidlib.runs import Run
 from reidlib.training.features import describer
 
 NAMES = ["r1", "r2-paper", "r2-modern", "paper", "maximum", "sum", "full"]
-NAMES += ["views", "twice"]
+NAMES += ["views", "own-views", "full-views", "twice"]
 
 
 def made(run: Run, out: Path, *words: str) -> dict:
@@ -37,7 +37,13 @@ def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
         assert (alone["encoded"], alone["drawn"]) == (1, 0)
         assert (whole["encoded"], whole["drawn"]) == (3, 2)
         assert whole["numbers"] == 3 * alone["numbers"]
-        for control, looks in (("shifted views", 3), ("second encoder on copies", 2)):
+        more = by[group, "full model with views"]
+        assert (more["encoded"], more["drawn"]) == (5, 2)
+        for control, looks in (
+            ("shifted views", 3),
+            ("shifted views, own encoder", 3),
+            ("second encoder on copies", 2),
+        ):
             row = by[group, f"control: {control}"]
             assert (row["encoded"], row["drawn"]) == (looks, 0)
             assert row["numbers"] == looks * alone["numbers"]
@@ -70,7 +76,7 @@ def test_several_seeds_are_averaged(tiny_run: Run, tmp_path: Path, capsys) -> No
         assert by[*key, "all"] == pytest.approx(np.mean(each))
 
 
-@pytest.mark.parametrize("name", ["r2-modern", "paper", "full", "views", "twice"])
+@pytest.mark.parametrize("name", ["r2-modern", "paper", *NAMES[6:]])
 def test_the_network_that_is_timed_makes_the_descriptors_that_are_scored(
     tiny_run: Run, name: str
 ) -> None:

@@ -169,13 +169,19 @@ def test_every_protocol_and_trial_has_a_folder_of_its_own(tmp_path, tiny_home) -
     assert runs.dataset_key("dukemtmc", "market1501") == "dukemtmc"
     assert runs.dataset_key("cuhk01", "cuhk01-100") == "cuhk01-100"
     assert runs.dataset_key("cuhk03", "holdout") == "cuhk03-holdout"
-    key = runs.dataset_key("folder", "holdout-no-cameras")
-    assert key == "folder-holdout-no-cameras"
+    key = runs.dataset_key("folder-a", "holdout-no-cameras")
+    assert key == "folder-a-holdout-no-cameras"
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.new("RGB", (4, 8)).save(tmp_path / name)
-    run = runs.begin("x", dataset="folder", root=str(tmp_path), profile="tiny", trial=3)
-    assert run.folder.parts[-2:] == ("folder-holdout-no-cameras-trial3", "tiny")
+        for folder in ("our hall", "court"):
+            path = tmp_path / folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 8)).save(path)
+    home = {"dataset": "folder", "profile": "tiny"}
+    run = runs.begin("x", root=str(tmp_path / "court"), **home)
+    assert run.folder.parts[-2:] == ("folder-court-holdout-no-cameras", "tiny")
+    run = runs.begin("x", root=str(tmp_path / "our hall"), trial=3, **home)
+    place = "folder-our-hall-holdout-no-cameras-trial3"
+    assert run.folder.parts[-2:] == (place, "tiny")
     features = {
         s: torch.eye(2)[: len(getattr(run.data, s))] for s in ("query", "gallery")
     }

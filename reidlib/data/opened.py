@@ -16,9 +16,10 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from reidlib.data.reading import FAULTS, fault_text
+from reidlib.pose.files import rgb
 
 # Another Pillow may read what this one cannot.
-_VERSION = f"2, Pillow {PIL.__version__}"
+_VERSION = f"3, Pillow {PIL.__version__}"
 Entry = tuple[int, int, int, int, str]  # bytes, time of change, width, height, fault
 
 logger = logging.getLogger(__name__)
@@ -67,11 +68,7 @@ def fault_of(path: Path) -> tuple[int, int, str]:
     All pixels are decoded, and turned to RGB as `read_images` does.
     """
     try:
-        with Image.open(path) as image:
-            if image.mode.startswith(("I", "F")):
-                return 0, 0, "more than 8 bits per channel"
-            image.convert("RGB")
-            return image.width, image.height, ""
+        return *rgb(path).size, ""
     except FAULTS as fault:
         return 0, 0, fault_text(fault, path)
 

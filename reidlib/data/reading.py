@@ -2,7 +2,8 @@
 
 The pixels are Pillow's: both decode by libjpeg-turbo, and torch resizes bytes with
 the same integer arithmetic. Where the two sizes are no multiples of each other, some
-values differ by one or two grey levels of 255.
+values differ by one or two grey levels of 255. Pictures that EXIF data turns, as those
+of telephones, are turned.
 """
 
 import hashlib
@@ -19,17 +20,17 @@ import pandas as pd
 import torch
 import torchvision
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDDataError
-from reidlib.pose.files import first_few
+from reidlib.pose.files import first_few, rgb
 
 Paths = pd.DataFrame | Sequence[str | Path]
 
-READER = 1  # version of what is cached
+READER = 2  # version of what is cached
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 FAULTS = (OSError, SyntaxError, ValueError, *_BOMBS)  # Pillow raises all of them
 _CHUNK = 64  # images resized together
@@ -38,6 +39,8 @@ _WORKERS = 8
 # of a JPEG: marker, length, and in a frame's: bits, height, width, channels
 _SEGMENT = struct.Struct(">xBHBHHB")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_EXIF = 0xE1
+_TURNS = {"exif", "xmp"}  # in Pillow's names: what may say that a picture is turned
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ def read_images(
 
 
 def image_sizes(paths: Paths, root: str | Path | None = None) -> NDArray[np.int64]:
-    """Height and width of image files in pixels, (N, 2), from their headers.
+    """Height and width of image files as turned by EXIF, (N, 2), from their headers.
 
     Raises:
         ReIDDataError: files are missing or no images; all are reported at once.
@@ -86,7 +89,11 @@ def image_sizes(paths: Paths, root: str | Path | None = None) -> NDArray[np.int6
 
     def measure(number: int, path: Path) -> None:
         with Image.open(path) as image:
-            sizes[number] = _shallow(image).size[::-1]
+            if image.mode.startswith(("I", "F")):
+                raise OSError("more than 8 bits per channel")
+            told = image.getexif() if _TURNS & image.info.keys() else {}
+            turned = told.get(ExifTags.Base.Orientation, 1) > 4
+            sizes[number] = image.size if turned else image.size[::-1]
 
     files = _files(paths, root)
     _each(files, lambda rows: _try(rows, files, measure))
@@ -103,7 +110,10 @@ def fault_text(fault: Exception, path: Path) -> str:
 
 
 def _jpeg_values(data: bytearray) -> int:
-    """Bytes that it decodes to: of an ordinary JPEG that ends as it should, else 0."""
+    """Bytes that it decodes to: of an ordinary JPEG that ends as it should, else 0.
+
+    One with EXIF data, which may turn it, is not ordinary.
+    """
     if not data.startswith(b"\xff\xd8\xff") or not data.endswith(b"\xff\xd9"):
         return 0
     at = 2
@@ -113,6 +123,8 @@ def _jpeg_values(data: bytearray) -> int:
             fits = height * width <= (Image.MAX_IMAGE_PIXELS or float("inf"))
             plain = bits == 8 and channels in (1, 3) and fits
             return height * width * channels if plain else 0
+        if kind == _EXIF:
+            return 0
         at += 2 + length
     return 0
 
@@ -129,15 +141,7 @@ def _decoded(jpegs: list[Tensor]) -> list[Tensor]:
 
 def _by_pillow(path: Path) -> Tensor:
     """The pixels of any image file, (3, H, W) uint8."""
-    with Image.open(path) as image:
-        pixels = np.array(_shallow(image).convert("RGB"))
-    return torch.from_numpy(pixels).permute(2, 0, 1)
-
-
-def _shallow(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        raise OSError("more than 8 bits per channel")
-    return image
+    return torch.from_numpy(np.array(rgb(path))).permute(2, 0, 1)
 
 
 def _files(paths: Paths, root: str | Path | None) -> list[Path]:

@@ -24,7 +24,7 @@ from torchvision.transforms.v2 import functional
 from tqdm.auto import tqdm
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
-from reidlib.pose.files import first_few, pictures, read_openpose, write_openpose
+from reidlib.pose.files import first_few, pictures, read_openpose, rgb, write_openpose
 from reidlib.pose.skeletons import Floats, convert, empty_pose, torso_valid
 
 WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
@@ -232,12 +232,10 @@ def _readable(
     """Keypoint file and picture (3, H, W) in [0, 1]; those that fail become faults."""
     for file, path in todo:
         try:
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise OSError("more than 8 bits per channel")
-                if 20 * min(image.size) < max(image.size) or min(image.size) < 8:
-                    raise OSError(f"{image.width} × {image.height} pixels")
-                pixels = functional.pil_to_tensor(image.convert("RGB"))
+            image = rgb(path)
+            if 20 * min(image.size) < max(image.size) or min(image.size) < 8:
+                raise OSError(f"{image.width} × {image.height} pixels")
+            pixels = functional.pil_to_tensor(image)
         except (
             OSError,
             SyntaxError,

@@ -1,4 +1,4 @@
-"""Keypoint files: OpenPose JSON and the annotation CSV of Market-1501."""
+"""Keypoint files: OpenPose JSON and the annotation CSV of Market-1501; pictures."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps
 
 from reidlib.errors import ReIDDataError
 from reidlib.pose.skeletons import Floats, convert, empty_pose
@@ -69,6 +70,20 @@ def pictures(folder: Path) -> list[Path]:
     if not found:
         raise ReIDDataError(f"No .jpg or .png picture in {folder} or below it.")
     return found
+
+
+def rgb(path: Path) -> Image.Image:
+    """A picture in RGB, turned as its EXIF data says.
+
+    Raises:
+        OSError: it has more than 8 bits per channel.
+        OSError, SyntaxError, ValueError, Image.DecompressionBombError: Pillow's own.
+    """
+    with Image.open(path) as image:
+        if image.mode.startswith(("I", "F")):
+            raise OSError("more than 8 bits per channel")
+        ImageOps.exif_transpose(image, in_place=True)
+        return image.convert("RGB")
 
 
 def _person(values: object, path: Path) -> Floats:

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from reidlib.data import read_images, reading
+from reidlib.data.opened import fault_of
+from reidlib.data.reading import image_sizes
 from reidlib.errors import ReIDDataError
 
 SIZES = [(128, 64), (128, 64), (90, 41), (128, 64), (300, 150)]
@@ -31,7 +33,8 @@ def jpeg(image: Image.Image, **options: object) -> bytes:
 def plainly(path: Path, size: tuple[int, int]) -> torch.Tensor:
     """The same by Pillow alone."""
     with Image.open(path) as image:
-        small = image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+        small = upright.resize(size[::-1], Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 
 
@@ -66,9 +69,29 @@ def test_every_pixel_is_pillow_s_within_one_grey_level(mixed, size):
     images = read_images(mixed, size)
     for path, image in zip(mixed, images, strict=True):
         apart = (image.int() - plainly(path, size).int()).abs()
-        with Image.open(path) as file:
-            untouched = file.size == size[::-1]
+        untouched = tuple(image_sizes([path])[0]) == size
         assert apart.max() <= (0 if untouched else 1), path.name
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("told", range(1, 9))
+def test_a_telephone_s_picture_is_read_upright(tmp_path, suffix, told):
+    exif = Image.Exif()
+    exif[0x0112] = told
+    corner = Image.new("RGB", (64, 128))
+    corner.paste((255, 255, 255), (0, 0, 32, 32))
+    path = tmp_path / f"a.{suffix}"
+    # as it was taken: what turns this picture turns it back to `corner`
+    back = {2: 2, 3: 3, 4: 4, 5: 5, 6: 8, 7: 7, 8: 6}.get(told, 1)
+    taken = Image.Exif()
+    taken[0x0112] = back
+    stored = io.BytesIO()
+    corner.save(stored, "PNG", exif=taken)
+    ImageOps.exif_transpose(Image.open(stored)).save(path, exif=exif)
+    seen = read_images([path], (128, 64))[0, 0]
+    assert seen[:30, :30].min() > 240 and seen[34:].max() < 15 > seen[:, 34:].max()
+    assert image_sizes([path]).tolist() == [[128, 64]]
+    assert fault_of(path) == (64, 128, "")
 
 
 def test_order_is_kept_over_many_chunks(tmp_path, monkeypatch):
