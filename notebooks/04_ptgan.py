@@ -621,7 +621,8 @@ figure = plots.curves(history, groups)
 # %% [markdown]
 # *Left: both players' adversarial losses in nats. Middle: the share of $D$'s
 # cells that are right, and how much drawings differ over poses and over
-# people, as a share of what photographs do. Right: the reconstruction on
+# people, both as a share of how much photographs of different people differ.
+# Right: the reconstruction on
 # training pairs, then absolute error and similarity (SSIM) on held-out
 # people.*
 #
@@ -914,13 +915,14 @@ figure = plots.picture_grid(
 )
 
 # %% [markdown]
-# *For each cause the worst drawing that has it (and is not shown yet).*
+# *For each cause the worst failure that has it and is not shown yet; a cause
+# without one has no column.*
 #
 # ## One person, all poses at once
 #
 # The next chapters redraw each picture in the same $K$ poses, which chapter 5
 # finds by clustering. R1 looks at a picture once. And the first layer of $G$
-# is linear: with the rows of its weights that meet the feature ($W_f$) and
+# is linear: with the columns of its weights that meet the feature ($W_f$) and
 # those that meet the pose ($W_p$),
 #
 # $$W\,[f;\,p] = W_f f + W_p\,p,$$
@@ -965,8 +967,8 @@ print(f"operations: {flops[0] / flops[1]:.2f} of the slow way's")
 # Faces and prints on shirts do not survive (V-C4); the column of edges says
 # how little detail does. Two causes are possible. The source reaches $G$ as
 # one pooled vector without places. And a reconstruction loss is smallest for
-# the *middle* of all pictures that fit: their mean for L2, their median for
-# L1.
+# the *middle* of all pictures that fit: their mean for the mean square, their
+# median, value by value, for L1.
 #
 # To tell them apart, two other generators stand behind the same interface,
 # with the same losses and steps. "image" is PN-GAN's {cite}`qian2018pose`:
@@ -1014,11 +1016,12 @@ figure = plots.picture_grid(cells, columns=6, rows=names, height=0.7)
 # aligned one brings stripes over, and its drawings find their person almost
 # four times as often as the vector's. (Its faint regular weave is an
 # artefact.) So the loss is not to blame: with the same loss, detail can be
-# kept. The pooled vector costs something: "image", which sees the source with
-# its places, is ahead in pose, likeness and edges. (In retention one training
-# each cannot tell them.) The aligned generator changes two things, attention
-# and the norm, and together they keep far more. Code mode fails: hardly any
-# colour, hardly a change of pose. That is no verdict on the authors' code:
+# kept. How source *and* pose enter costs something: "image" takes both with
+# their places and learns an eye of its own, and is ahead in pose, likeness and
+# edges. (In retention one training each cannot tell them.) The aligned
+# generator changes attention, norm, blocks and how the pose enters; together
+# they keep far more. Code mode fails: hardly any colour of the upper body,
+# hardly a change of pose. That is no verdict on the authors' code:
 # losses and options are theirs, but the weight of 1,000, rate, norm, widths
 # and steps are this profile's.
 #
@@ -1063,9 +1066,9 @@ print(provenance(results / "synthetic-losses.json"))
 # *Recorded as above, one training each: another seed would move all rows.*
 # Without eq. 4 likeness and pose go: SSIM and PCK are those of a copied
 # source, and the edges are stronger than the truth's. Without eq. 5 the
-# outlines are as good, but colours go, and with them the person: the class
-# loss makes $G$ look at the source. The other rows were not paired
-# with the first, and none lies clearly apart.
+# outlines are as good, but the upper body's colours go, and the person is
+# found less than half as often. The other rows were not paired with the first,
+# and none lies clearly apart.
 #
 # ## Drawings as training data
 #
@@ -1097,8 +1100,9 @@ print(provenance(results / "synthetic-augmentation.json"))
 
 # %% [markdown]
 # *Recorded: R2 by share of the training identities, asked on the whole test.
-# The last two columns are differences on the same queries.* Copies change
-# little. Drawings by the vector generator do harm at every share; they lack
+# The last two columns are differences on the same queries.* Copies lose
+# two hundredths at one share and gain as much at another: so much one training
+# is worth. Drawings by the vector generator do harm at every share; they lack
 # the details by which people differ. At this scale the paper's claim that they
 # enlarge a training set does not hold.
 #
@@ -1134,8 +1138,9 @@ print(path.name)
 # 4. Nobody can say without rivals: a copy of the source or the nearest
 #    training picture may reach more.
 # 5. The aligned generator had the same pairs, losses and steps, and keeps
-#    stripes. "image" sees the source with its places, and is ahead in pose
-#    and edges. In retention one training each cannot tell it from the vector.
+#    stripes. "image" sees source and pose with their places, and is ahead in
+#    pose and edges. In retention one training each cannot tell it from the
+#    vector.
 # ```
 
 # %% [markdown]
@@ -1155,8 +1160,8 @@ print(path.name)
 # - On people never seen, the vector generator beats the trivial rivals on the
 #   person and listens to both source and pose, but loses detail, and identity
 #   with it; attention over maps of the source keeps far more.
-# - The class loss carries a person's colours. As training pictures these
-#   drawings do more harm than good.
+# - Without the class loss the upper body loses its colours (one training). As
+#   training pictures these drawings do more harm than good.
 #
 # ## Exercises
 #
@@ -1196,7 +1201,7 @@ for strides in ([2, 2, 2, 2, 1, 1], [2, 2, 2, 2, 2, 1]):
 # ```
 # The mean square wants the mean, a grey that occurs in no picture; the
 # absolute error wants the median, one of the true values. L1 draws sharper
-# edges where one answer is likelier, L2 hedges.
+# edges where one answer is likelier, the mean square hedges.
 
 # %%
 pixel = np.array([1.0] * 40 + [-1.0] * 60)
@@ -1271,9 +1276,10 @@ print(guess[eq_3.argmin()].round(3), guess[squares.argmin()].round(3))
 # ```
 # It is a photograph: sharp, with edges, and a judge of poses or of realism has
 # nothing to object to. It shows the wrong person. Only measures that know who
-# was asked for (retention, colours of the body) give it away, and they in turn
-# would praise a copy of the source, which ignores the pose. No single number
-# tells all four things.
+# was asked for give it away: colours of the body, and likeness on the person.
+# (Retention would, beside drawings that keep the person; beside these it
+# hardly does.) Colours and retention in turn would praise a copy of the
+# source, which ignores the pose. No single number tells all four things.
 
 # %% tags=["nbval-ignore-output"]
 thieves = [name for name in systems if "nearest" in name]

@@ -350,19 +350,18 @@ print("joint-wise GMM loses ten points or more:", bool(drop > 0.10))
 
 # %% [markdown]
 # It does not. Distorted skeletons should make distorted pictures, so why
-# does this cost nothing? Because a pose can matter only as much as the
-# drawings do. Chapter 6 found that features of drawings retrieve far worse
-# than R2, and that FusionNet does no better with them than with copies of the
-# input's own feature. When drawings add nothing, it is of no consequence in
-# which pose they add it.
+# does this cost nothing? One might say that a pose can matter only as much as
+# the drawings do: chapter 6 found that FusionNet does worse with these than
+# with copies of the input's own feature. So we ask again where drawings help.
 
 # %% [markdown]
 # ## The same table with better drawings
 #
 # Chapter 6 has shown what happens when the generator keeps the person. With
 # such drawings Table II can be asked again: does it matter *now* which poses
-# are drawn? `python -m book.fusions settings` made the four methods at two
-# numbers of poses, on all rows, with the aligned generator of chapter 4.
+# are drawn? `python -m book.fusions settings --seeds 0 --counts 2 4` made the
+# four methods at two numbers of poses, on all rows, with the aligned generator
+# of chapter 4.
 
 # %%
 results_at = run.home / "book" / "results"
@@ -394,17 +393,18 @@ print(records.provenance(file))
 # Every setting beats R2 now, by either rule. The rows are of two and four
 # poses and one seed, and no setting was paired with another. With four poses
 # joint-wise mixtures are last by both rules, with two they are not; the
-# distances are smaller than those between seeds. So Table II's drop of fifteen
-# points does not come back, although chapter 5 finds nearly half of these
-# limbs too long or too short. Small differences between sets of poses this
-# record cannot tell.
+# distances are smaller than those between seeds. So Table II's drop of nearly
+# twelve points of mAP does not come back here either, although chapter 5 finds
+# nearly half of these limbs too long or too short. Why it does not, we cannot
+# say. Small differences between sets of poses this record cannot tell.
 
 # %% [markdown]
 # ## How many poses are enough?
 #
-# One more recorded experiment draws every picture in one to eight poses of the
-# whole-body mixture and lays the features side by side (the rule *slots* of
-# chapter 6).
+# One more recorded experiment draws every picture in one to eight poses and
+# lays the features side by side (the rule *slots* of chapter 6). For each
+# number a mixture of as many components is fitted to whole bodies, and sampled
+# once for each of three seeds.
 
 # %%
 file = results_at / "synthetic-fusions-poses.json"
@@ -439,8 +439,9 @@ print(records.provenance(file))
 # *Recorded: gain over R2 in mAP against the number of poses, averaged over
 # seeds, with 95 % intervals over query identities.*
 #
-# One pose brings most of it. That fits chapter 6: much of what a drawing does
-# is to show the person clean, and once is nearly enough for that.
+# One pose brings most of it, though not all. Why is not shown here. To show
+# the person clean (chapter 6) once is enough, and so it may be for any second
+# look.
 
 # %% [markdown]
 # ## Choosing without the test split
@@ -492,12 +493,12 @@ print(len(table), "settings recorded")
 #
 # ```{admonition} Answers
 # :class: dropdown
-# 1. One query is 0.03 points, and the least interval reaches about one point
-#    to each side.
+# 1. One query is 0.03 points, so the second decimal stands for a third of a
+#    query.
 # 2. 15 times 0.05: nearly one.
 # 3. The first was named before looking. The best was named *by* looking.
-# 4. No: not in this run, with these drawings and this many people. With
-#    drawings that add nothing, no choice of poses can add anything.
+# 4. No: not in this run, with these drawings and this many people. What is
+#    not told may still be there.
 # 5. Upwards: the best of several looks better than it is.
 # ```
 
@@ -509,7 +510,8 @@ print(len(table), "settings recorded")
 # - A hundredth of a per cent on 3,368 queries is a third of one query.
 # - An ablation needs its baseline: here R2 on the same rows. With the paper's
 #   generator none of the sixteen settings is told from it, nor from the best
-#   of them; with a better generator all recorded ones beat it, alike.
+#   of them, and together they lie below it; with a better generator all
+#   recorded ones beat it. Which poses are best is not told.
 # - The best of sixteen is partly lucky. Holm's correction allows for fifteen
 #   comparisons, not for having picked the best: only other data can do that.
 # - A choice made on the test split makes the test result optimistic.
@@ -539,16 +541,18 @@ print(f"the best of sixteen lies {100 * lead:.1f} points above the truth")
 #
 # ```{exercise}
 # :label: ex-07-2
-# How many independent queries would it take to tell 90.87 % from 90.81 %
-# (body GMM with 12 and with 16 poses) with a standard error of a third of
-# the difference?
+# How many queries, other ones for each setting, would it take to tell 90.87 %
+# from 90.81 % (body GMM with 12 and with 16 poses) with a standard error of a
+# third of the difference?
 # ```
 #
 # ```{solution-start} ex-07-2
 # :class: dropdown
 # ```
 # The difference of two independent rates has the variance
-# $2p(1-p)/n$. We solve for $n$.
+# $2p(1-p)/n$. We solve for $n$. (On the *same* queries, as everywhere in this
+# chapter, it is at most the share of queries on which the two disagree, over
+# $n$: far fewer are enough.)
 
 # %%
 p, wanted = 0.9084, 0.0006 / 3
