@@ -38,6 +38,7 @@ from book.scoring import (
 )
 from reidlib import fusing, manifests, runs, stages
 from reidlib.fusing import Evidence
+from reidlib.fusing.kinds import ONCE
 from reidlib.manifests import Made
 from reidlib.models import Encoder, PoseInvariantExtractor
 from reidlib.pose import PoseClusterer, pose_vector
@@ -134,7 +135,8 @@ def _controls(
         if side == "ceiling" and not run.rendered:
             continue
         found = fusing.evidence(run, kind, drawer=aligned)
-        yield ruled(run, f"slots, {kind}", side, found, fusing.slots, False)
+        made = ruled(run, f"slots, {kind}", side, found, fusing.slots, False)
+        yield replace(made, encoded=2) if kind in ONCE else made
         if kind != "cleaned":
             yield replace(learned(run, f"FusionNet, {kind}", side, found), drawn=0)
     other = fusing.evidence(run, "strangers", drawer=aligned)
@@ -214,9 +216,10 @@ def larger(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     )
     for kind in ("cleaned", "true"):
         shown = Evidence(kind, own, _seen_of(run, phi, content, kind, phi.r2), ())
-        yield ruled(
+        made = ruled(
             run, f"slots, {kind}", "ceiling", shown, rules["slots"], drawn=False
         )
+        yield replace(made, encoded=2) if kind in ONCE else made
 
 
 def _seen_of(

@@ -16,7 +16,9 @@ class Drawings(nn.Module):
 
     def __init__(self, run: runs.Run, drawer: Any) -> None:
         super().__init__()
-        self.look, self.g = stages.source_encoder(run, drawer), drawer.network
+        self.g = drawer.network
+        vector = self.g.kind == "vector"  # the other kinds do not ask R1
+        self.look = stages.source_encoder(run, drawer) if vector else None
         poses = stages.poses(run).network.poses_
         self.vectors = nn.Buffer(torch.as_tensor(pose_vector(poses)))
 
@@ -50,17 +52,25 @@ class Both(nn.Module):
 
 
 class Fused(nn.Module):
-    """A picture and more of it, described and joined by a rule."""
+    """A picture and more of it, described and joined by a rule.
+
+    Args:
+        own: encoder of the picture.
+        more: (B, 3, H, W) → (B, K, 3, H, W).
+        eye: encoder of these; None: ``own``.
+        rule: (B, D), (B, K, D) → (B, D').
+    """
 
     def __init__(
-        self, run: runs.Run, more: nn.Module, eye: nn.Module, rule: Any
+        self, own: nn.Module, more: nn.Module, eye: nn.Module | None, rule: Any
     ) -> None:
         super().__init__()
-        self.more, self.eye, self.rule = more, eye, rule
-        self.own = stages.r2(run).network
+        self.own, self.more, self.second, self.rule = own, more, eye, rule
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] → (B, D')."""
         more = self.more(images)
-        seen = self.eye(more.flatten(0, 1)).unflatten(0, more.shape[:2])
+        seen = (self.second or self.own)(more.flatten(0, 1)).unflatten(
+            0, more.shape[:2]
+        )
         return self.rule(self.own(images), seen)

@@ -18,6 +18,7 @@ from book.scoring import Row, System, baseline, ruled
 from reidlib import fusing, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
+from reidlib.fusing.kinds import ONCE
 from reidlib.retrieval import as_record, bootstrap, evaluate
 from reidlib.training import describe
 
@@ -66,14 +67,17 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
             continue
         seen[kind] = seen_by_its_own(run, kind, aligned)
         drawn = group == "aligned generator"
-        yield ruled(run, kind, group, seen[kind], fusing.slots, drawn)
+        made = ruled(run, kind, group, seen[kind], fusing.slots, drawn)
+        yield replace(made, encoded=2) if kind in ONCE else made
     views = seen["augmented"]
     for kind, name in TOGETHER.items():
         more = seen[kind].drawn
         both = {s: torch.cat([x, more[s]], 1) for s, x in views.drawn.items()}
         mixed = replace(views, drawn=both)
         whole = ruled(run, name, EVIDENCE[kind], mixed, fusing.slots, False)
-        yield replace(whole, drawn=views.count if kind == "drawn" else 0)
+        k = views.count
+        count, encoded = (k, 1 + 2 * k) if kind == "drawn" else (0, 2 + k)
+        yield replace(whole, drawn=count, encoded=encoded)
 
 
 def mixed(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:

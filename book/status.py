@@ -21,7 +21,7 @@ KEPT = ("dataset", "profile", "seed", "device", "threads", "code")
 PAGE = """\
 # Execution status
 
-The chapters' last run: data set `{dataset}`, profile `{profile}`, seed {seed},
+The last run of all chapters: data set `{dataset}`, profile `{profile}`, seed {seed},
 {threads} thread for each chapter on {device}. The digest of the code that trains was
 `{code}`, the libraries were {versions}.
 

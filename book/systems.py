@@ -79,7 +79,7 @@ def paper(run: runs.Run) -> Subject:
     fused, made = stages.fusion(run, chosen)
     k = len(chosen.network.poses_)
     drawings = Drawings(run, stages.ptgan(run))
-    network = Fused(run, drawings, stages.r2(run).network, fused.network)
+    network = Fused(stages.r2(run).network, drawings, None, fused.network)
     return Subject(System("pt-GAN and FusionNet", "", made, 1 + k, k, {}), network)
 
 
@@ -94,8 +94,8 @@ def ruled(
         second: whether they have an encoder of their own.
     """
     drawer = stages.ptgan(run, kinds(run.profile.ptgan)["aligned"], "ptgan-aligned")
-    eye = fusing.second_encoder(run, kind, drawer=drawer) if second else stages.r2(run)
-    found = fusing.evidence(run, kind, drawer=drawer, second=eye if second else None)
+    eye = fusing.second_encoder(run, kind, drawer=drawer) if second else None
+    found = fusing.evidence(run, kind, drawer=drawer, second=eye)
     k = 1 if kind == "copies" else found.count  # all copies are one
     drawn = {s: x[:, :k] for s, x in found.drawn.items()}
     facts: Row = {}
@@ -111,7 +111,7 @@ def ruled(
         "augmented": Views(poses),
         "views and drawings": Both(Views(poses), drawings),
     }[kind]
-    network = Fused(run, more, eye.network, rule)
+    network = Fused(stages.r2(run).network, more, eye and eye.network, rule)
     count = poses if "draw" in kind else 0
     return Subject(System(name, "", made, 1 + k, count, facts), network)
 

@@ -14,6 +14,7 @@ from torchvision.transforms.v2.functional import resize
 from reidlib import plots
 from reidlib.data.synthetic import World
 from reidlib.errors import ReIDConfigError
+from reidlib.manifests import make_folder
 from reidlib.models import PoseInvariantExtractor
 from reidlib.profiles import SHIPPED
 from reidlib.retrieval import Ranking, RetrievalResult, evaluate
@@ -66,7 +67,7 @@ class Demo:
         query = _gained(results)
         plots.style()
         figure = _figure(phi, rankings, shown, images, asks, query)
-        self.out.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out)
         figure.savefig(self.out, dpi=160)
         print(self.out)
         return 0

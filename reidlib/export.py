@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlib.errors import ReIDConfigError, ReIDDataError
+from reidlib.manifests import make_folder
 from reidlib.models import PoseInvariantExtractor
 from reidlib.models.frozen import frozen
 
@@ -39,7 +40,7 @@ def export(extractor: PoseInvariantExtractor, path: Path) -> float:
 
     Raises:
         ReIDConfigError: another ending, or a package of the extra ``export`` missing.
-        ReIDDataError: what was written does not agree.
+        ReIDDataError: what was written does not agree, or there can be no such file.
     """
     if path.suffix not in FORMATS:
         raise ReIDConfigError(
@@ -56,7 +57,7 @@ def export(extractor: PoseInvariantExtractor, path: Path) -> float:
     dynamic = {"images": {0: torch.export.Dim("batch", min=1, max=4096)}}
     program = torch.export.export(network, (noise[:2],), dynamic_shapes=dynamic)
     temporary = path.with_name(f".part-{path.name}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     write = _onnx if path.suffix == ".onnx" else _pt2
     try:
         made = write(program, temporary, noise)

@@ -135,9 +135,23 @@ def circumstances(wall: float | None = None) -> dict[str, Any]:
     return found
 
 
+def make_folder(path: Path) -> None:
+    """The folder that a file will lie in.
+
+    Raises:
+        ReIDDataError: it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReIDDataError(
+            f"There can be no folder {path.parent} ({error}); give another name."
+        ) from error
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write to a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     # two runs may write one file at once: each to a name of its own
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.part")
     text = json.dumps(content, indent=1, sort_keys=True, default=_plain)

@@ -44,6 +44,8 @@ from reidlib.training.poser import train_poser, with_pck
 
 log = logging.getLogger(__name__)
 
+# of an encoder, whatever taught it
+ARCHITECTURE = ("arch", "last_stride", "input_size", "bottleneck", "dropout", "neck")
 
 Network = TypeVar("Network")
 
@@ -71,8 +73,10 @@ def r1(run: Run) -> Trained[Encoder]:
         def fetch(_: Checkpoint) -> Made:
             return Made(config.build().state_dict())
 
+        # how R2 will be trained makes no other R1, which might not be had again
+        whole = {name: asdict(config)[name] for name in ARCHITECTURE}
         try:
-            stage = run.stage("r1", config, fetch, data="imagenet")
+            stage = run.stage("r1", whole, fetch, data="imagenet")
         except ReIDConfigError as error:
             log.warning("%s R1 is trained on attributes instead.", error)
         else:
@@ -104,7 +108,8 @@ def r2(
 ) -> Trained[Encoder]:
     """R2: an encoder fine-tuned on the training identities.
 
-    It starts from the file that ``config.weights`` names; where it names none, from R1.
+    It starts from the file that ``config.weights`` names, or from "imagenet" where R1
+    is of another kind by the profile; where it names none, from R1.
 
     Args:
         config: of the training; None: the profile's.
@@ -118,8 +123,8 @@ def r2(
     if config.weights not in (None, "imagenet"):
         weights = Path(config.weights)
         key["start"] = file_digest(weights)
-    elif start.kind == "attributes":
-        weights = start.stage.weights
+    elif config.weights is None or run.profile.r1 != start.kind:
+        weights = start.stage.weights  # ImageNet's could not be had
 
     def build(checkpoint: Checkpoint) -> Made:
         images, table = run.images("train"), run.data.train
@@ -217,7 +222,7 @@ def poses(
     run: Run, target: str = "body", algorithm: str = "gmm", n_poses: int | None = None
 ) -> Trained[PoseClusterer]:
     """K significant poses of the training set; the final model's by default."""
-    k = n_poses or run.profile.poses
+    k = run.profile.poses if n_poses is None else n_poses
     clusterer = PoseClusterer(target, algorithm, k, run.seed)
     clusterer.fit(train_points(run))
     stage = run.stage(
@@ -304,6 +309,7 @@ def fusion(
     if control not in ("", "copy"):
         raise ReIDConfigError(f"Unknown control '{control}'; choose '' or 'copy'.")
     config = config or run.profile.fusion
+    whole = rows is None and config == run.profile.fusion
     drawn, drawn_stage = generated(run, chosen, rows)
     own = features(run, r2(run), "r2")
     if rows is not None:
@@ -326,10 +332,16 @@ def fusion(
         return Made(state, history, kept_row(history))
 
     parts = ("fusion", control, chosen.stage.folder.name.removeprefix("poses-"))
-    name = "-".join(p for p in parts if p) + ("-part" if rows else "")
+    name = "-".join(p for p in parts if p) + ("" if whole else "-part")
     stage = run.stage(name, config, build, inputs=(drawn_stage,))
     n, k, d = drawn["train"].shape
-    network = FusionNet(d, k, hidden=config.hidden, batchnorm=config.batchnorm)
+    network = FusionNet(
+        d,
+        k,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        batchnorm=config.batchnorm,
+    )
     network.load_state_dict(stage.tensors)
     found = {s: describe(network, own[s], drawn[s]) for s in ("query", "gallery")}
     return Trained(network.eval(), stage), found

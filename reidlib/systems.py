@@ -14,6 +14,7 @@ from torch import Tensor
 from reidlib import fusing, models, stages
 from reidlib.data import validation_split
 from reidlib.data.synthetic import open_world
+from reidlib.errors import ReIDConfigError
 from reidlib.manifests import Made, code_digest, digest, fingerprint
 from reidlib.models import Encoder, PoseInvariantExtractor, Slots
 from reidlib.models.files import read_weights, write_weights
@@ -82,6 +83,9 @@ def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor
     Args:
         views: the second encoder learns, and sees, as many shifted views of the
             picture beside the drawings.
+
+    Raises:
+        ReIDConfigError: fusion holds out people whom R2 was trained on.
     """
     kind = "views and drawings" if views else "drawn"
     config = aligned(run.profile.ptgan)
@@ -90,7 +94,15 @@ def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor
     chosen = stages.poses(run)
     second = fusing.second_encoder(run, kind, drawer=drawer, chosen=chosen)
     table, k = run.data.train, len(chosen.network.poses_)
-    out = validation_split(table["pid"], run.profile.fusion.held_out, run.seed)
+    held_out = run.profile.fusion.held_out
+    out = validation_split(table["pid"], held_out, run.seed)
+    for eye in (run.profile.encoder, run.profile.second or run.profile.encoder):
+        if (out & ~validation_split(table["pid"], eye.held_out, run.seed)).any():
+            raise ReIDConfigError(
+                "The share of the drawings would be chosen among people whom R2 knows: "
+                f"it holds out {eye.held_out} of them, and fusion {held_out}; train "
+                f"R2 with --config.held-out {held_out}, or more."
+            )
 
     def build(_: Checkpoint) -> Made:
         images = run.images("train")[torch.as_tensor(out)]
@@ -109,7 +121,7 @@ def full_model(run: Run, *, views: bool = False) -> tuple[PoseInvariantExtractor
         return Made({"weight": torch.tensor(weight)})
 
     inputs = (first.stage, drawer.stage, chosen.stage, second.stage)
-    keyed = {"fusing": code_digest(("fusing",))}
+    keyed = {"fusing": code_digest(("fusing",)), "held out": held_out}
     stage = run.stage("slots-views" if views else "slots", keyed, build, inputs=inputs)
     whole = PoseInvariantExtractor(
         None,

@@ -10,9 +10,9 @@ from torch import Tensor
 from reidlib.data import read_images
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.export import export
-from reidlib.manifests import write_json
+from reidlib.manifests import file_digest, make_folder, write_json
 from reidlib.models import PoseInvariantExtractor
-from reidlib.models.files import read_weights, write_weights
+from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.pose.files import pictures
 from reidlib.retrieval import GalleryIndex
 from reidlib.shipped import WEIGHTS
@@ -38,8 +38,9 @@ class Extract:
         if self.out.suffix != ".safetensors":
             raise ReIDConfigError(f"{self.out} must end in .safetensors.")
         names, descriptors = _describe(self.weights, pictures(self.images))
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        write_weights(self.out, {"features": descriptors})
+        make_folder(self.out)
+        made_by = {"weights": file_digest(self.weights)}
+        write_weights(self.out, {"features": descriptors}, made_by)
         told = [str(name.resolve()) for name in names]
         write_json(self.out.with_suffix(".json"), told)
         print(f"{len(names)} descriptors of {descriptors.shape[1]} values: {self.out}")
@@ -67,7 +68,7 @@ class Search:
         if self.top < 1:
             raise ReIDConfigError(f"--top is {self.top}; give 1 or more.")
         if self.gallery.suffix == ".safetensors":
-            names, known = _extracted(self.gallery)
+            names, known = _extracted(self.gallery, self.weights)
         else:
             names, known = _describe(self.weights, pictures(self.gallery))
         wanted = _describe(self.weights, [self.query])[1]
@@ -107,9 +108,15 @@ class Export:
         return 0
 
 
-def _extracted(path: Path) -> tuple[list[Path], Tensor]:
-    """What ``extract`` wrote: the pictures' names and their descriptors."""
+def _extracted(path: Path, weights: Path) -> tuple[list[Path], Tensor]:
+    """What ``extract`` wrote with these weights: names of pictures, and descriptors."""
     told = path.with_suffix(".json")
+    made_by = read_metadata(path).get("weights")
+    if made_by and made_by != file_digest(weights):
+        raise ReIDDataError(
+            f"{path} was written by extract with other weights, whose descriptors "
+            "these cannot be compared with; write it again with these."
+        )
     try:
         known = read_weights(path)["features"]
         names = [Path(name) for name in json.loads(told.read_text())]

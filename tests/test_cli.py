@@ -13,6 +13,7 @@ from reidlib.cli import main
 from reidlib.models.files import read_weights, write_weights
 from reidlib.retrieval.rerank import reranked_distance
 from reidlib.runs import Run
+from reidlib.shipped import WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,12 @@ def test_extract_then_search_finds_the_same_picture_under_another_name(
     ]
     assert main([*search[:-1], "0"]) == 2
     assert "--top is 0" in capsys.readouterr().err
+    search[1] = str(WEIGHTS)
+    assert main(search) == 2
+    assert "by extract with other weights" in capsys.readouterr().err
+    inside = out / "below.safetensors"
+    assert main(["extract", str(extractor), str(folder), str(inside)]) == 2
+    assert "There can be no folder" in capsys.readouterr().err
 
 
 def test_a_gallery_that_extract_did_not_write_is_refused(

@@ -52,6 +52,10 @@ def test_systems_are_compared_as_retrieved_and_re_ranked_with_their_costs(
         assert row["over control"]["mAP"] == 0
         assert whole["ms"] > alone["ms"] > 0
         assert whole["parameters"] > alone["parameters"]
+        views = by[group, "control: shifted views"]
+        assert views["parameters"] == alone["parameters"]
+        drawer = by[group, "maximum, as PN-GAN"]["parameters"] - alone["parameters"]
+        assert whole["parameters"] == 2 * alone["parameters"] + drawer
         assert whole["rank1"] <= whole["rank5"] <= whole["rank10"]
     assert by["re-ranked", "R2"]["re-ranking ms"] > 0
     assert "re-ranking ms" not in by["as retrieved", "R2"]

@@ -163,6 +163,11 @@ def test_strangers_are_never_the_picture_itself(tiny_run: Run) -> None:
     other = fusing.evidence(tiny_run, "strangers").drawn["gallery"]
     assert torch.allclose(drawn.sum(0), other.sum(0), atol=1e-4)
     assert (drawn != other).any(-1).any(-1).all()
+    own = fusing.pictures(tiny_run, "gallery")
+    shown = fusing.pictures(tiny_run, "gallery", "strangers")
+    assert (own != shown).flatten(1).any(1).all()
+    seen = extract(stages.r2(tiny_run).network, shown.flatten(0, 1))
+    assert torch.allclose(seen.unflatten(0, shown.shape[:2]), other, atol=1e-4)
 
 
 def test_random_poses_differ_from_picture_to_picture(
@@ -216,6 +221,10 @@ def test_truth_needs_a_rendered_world(tiny_run: Run, monkeypatch) -> None:
 def test_an_unknown_kind_is_refused(tiny_run: Run) -> None:
     with pytest.raises(ReIDConfigError, match="no evidence 'better'; choose one of"):
         fusing.evidence(tiny_run, "better")
+    with pytest.raises(ReIDConfigError, match="no evidence 'better'; choose one of"):
+        fusing.pictures(tiny_run, "query", "better")
+    with pytest.raises(ReIDConfigError, match="no evidence 'better'; choose one of"):
+        fusing.second_encoder(tiny_run, "better")
 
 
 def test_fusionnet_on_drawings_is_the_chapters_own(tiny_run: Run) -> None:
@@ -254,6 +263,27 @@ def test_a_second_encoder_may_learn_by_triplets(tiny_run: Run) -> None:
     assert "triplet" in pulled.stage.history.columns
 
 
+def test_second_encoders_of_other_settings_lie_beside_each_other(
+    tiny_run: Run,
+) -> None:
+    pulled = replace(tiny_run.profile.encoder, each=2, triplet=1.0)
+    run = replace(tiny_run, seed=4, profile=replace(tiny_run.profile, second=pulled))
+    usual = fusing.second_encoder(run)
+    other = fusing.second_encoder(run, config=replace(pulled, each=4))
+    assert usual.stage.folder != other.stage.folder
+    assert fusing.second_encoder(run).stage.content == usual.stage.content
+
+
+def test_a_second_encoder_is_built_as_r2(tiny_run: Run) -> None:
+    encoder = replace(tiny_run.profile.encoder, arch="resnet8")
+    second = replace(tiny_run.profile.encoder, steps=2)
+    profile = replace(tiny_run.profile, encoder=encoder, second=second)
+    run = replace(tiny_run, seed=5, profile=profile)
+    profile = replace(profile, attributes=replace(profile.attributes, arch="resnet8"))
+    found = fusing.second_encoder(replace(run, profile=profile)).network
+    assert found.config()["arch"] == "resnet8"
+
+
 @pytest.mark.parametrize("generator", [False, True])
 def test_end_to_end_training_changes_what_it_says(
     generator: bool, tiny_run: Run
@@ -265,6 +295,7 @@ def test_end_to_end_training_changes_what_it_says(
     given = {n: w.clone() for n, w in drawer.network.state_dict().items()}
     for _ in ("trained", "reused"):
         trained, made = fusing.joint(tiny_run, config, drawer=drawer)
+        assert trained.network.fusion.dropout.p == config.dropout == 0.6
         for name, weight in drawer.network.state_dict().items():
             assert torch.equal(weight, given[name]), name
     found = fusing.evidence(tiny_run)

@@ -12,7 +12,7 @@ import torch
 from reidlib import ablation, stages
 from reidlib.errors import ReIDConfigError, ReIDDataError
 from reidlib.manifests import file_digest, written
-from reidlib.models import PoseInvariantExtractor
+from reidlib.models import Encoder, PoseInvariantExtractor
 from reidlib.models.files import write_weights
 from reidlib.pose import pose_vector
 from reidlib.runs import Run
@@ -63,10 +63,39 @@ def test_an_imagenet_r1_that_was_made_is_not_asked_for_again(
     online = True
     first = stages.r1(run)
     online = False
-    again = stages.r1(run)
+    longer = replace(profile, encoder=replace(encoder, steps=9, lr=0.1))
+    again = stages.r1(replace(run, profile=longer))
     assert first.kind == again.kind == "imagenet"
     for name, weight in first.network.state_dict().items():
         assert torch.equal(again.network.state_dict()[name], weight), name
+
+
+def test_r2_starts_from_imagenet_where_that_is_asked_for(
+    tiny_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(arch: str, weights=None, **other):
+        if weights == "imagenet":
+            raise ReIDConfigError("no network, as asked.")
+        return Encoder(arch, weights, **other)
+
+    monkeypatch.setattr("reidlib.training.encoder.Encoder", told)
+    asked = replace(tiny_run.profile.encoder, weights="imagenet")
+    with pytest.raises(ReIDConfigError, match="as asked"):
+        stages.r2(replace(tiny_run, seed=9), asked, "r2-asked")
+
+
+def test_a_short_fusion_lies_beside_the_final_one(tiny_run: Run) -> None:
+    run = replace(tiny_run, seed=0)
+    chosen = stages.poses(run)
+    final = stages.fusion(run, chosen)[0].stage
+    short = replace(run.profile.fusion, steps=2)
+    assert stages.fusion(run, chosen, config=short)[0].stage.folder != final.folder
+    assert stages.fusion(run, chosen)[0].stage.content == final.content
+
+
+def test_no_pose_is_no_number_of_poses(tiny_run: Run) -> None:
+    with pytest.raises(ReIDConfigError, match="n_poses=0 must be"):
+        stages.poses(tiny_run, n_poses=0)
 
 
 def test_r2_starts_from_the_file_that_it_is_given(

@@ -37,6 +37,13 @@ def test_the_full_model_is_slots_of_evidence_seen_by_a_second_encoder(
     assert torch.allclose(made, expected, atol=2e-3)  # drawings are rounded to uint8
 
 
+def test_no_share_is_chosen_among_people_whom_r2_knows(tiny_run: Run) -> None:
+    fusion = replace(tiny_run.profile.fusion, held_out=0.5)
+    run = replace(tiny_run, profile=replace(tiny_run.profile, fusion=fusion))
+    with pytest.raises(ReIDConfigError, match=r"out 0.3 .* --config.held-out 0.5"):
+        systems.full_model(run)
+
+
 def test_no_other_weight_does_better_on_held_out_training_people(
     tiny_run: Run, whole
 ) -> None:

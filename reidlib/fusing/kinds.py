@@ -31,6 +31,7 @@ KINDS = {
     "true": "the person's true pictures in the K poses, without nuisance",
     "cleaned": "the true picture in its own pose, without nuisance, K times",
 }
+ONCE = ("copies", "cleaned")  # of which there is one picture, K times
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,7 @@ def evidence(
         ReIDConfigError: an unknown kind.
         ReIDDataError: a truth is wanted, and the world is not a rendered one.
     """
-    if kind not in KINDS:
-        raise ReIDConfigError(
-            f"There is no evidence '{kind}'; choose one of {', '.join(KINDS)}."
-        )
+    check_kind(kind)
     r2 = stages.r2(run)
     chosen, eye = chosen or stages.poses(run), second or r2
     own = stages.features(run, r2, "r2")
@@ -105,6 +103,18 @@ def evidence(
     return Evidence(kind, own, drawn, (stage,))
 
 
+def check_kind(kind: str) -> None:
+    """Refuse what is none of ``KINDS``.
+
+    Raises:
+        ReIDConfigError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise ReIDConfigError(
+            f"There is no evidence '{kind}'; choose one of {', '.join(KINDS)}."
+        )
+
+
 def how_many(kind: str, poses: int) -> int:
     """Features that a kind of evidence has of each picture, where there are K poses."""
     return 2 * poses if kind in ("more views", "views and drawings") else poses
@@ -128,7 +138,11 @@ def pictures(
     """The pictures behind `evidence`, (N, K, 3, H, W) uint8, or 2 K of each.
 
     "copies" and "cleaned" are K times the same: of these one is given, (N, 1, ...).
+
+    Raises:
+        ReIDConfigError, ReIDDataError: as `evidence`.
     """
+    check_kind(kind)
     chosen, images = chosen or stages.poses(run), run.images(split)
     poses = chosen.network.poses_
     if kind == "copies":
@@ -138,6 +152,9 @@ def pictures(
     if kind == "views and drawings":
         drawings = pictures(run, split, drawer=drawer, chosen=chosen)
         return torch.cat([views(images, len(poses)), drawings], dim=1)
+    if kind == "strangers":
+        drawings = pictures(run, split, drawer=drawer, chosen=chosen)
+        return drawings[_strangers(run, split, len(drawings))]
     if kind in ("true", "cleaned"):
         return _rendered(run, split, poses if kind == "true" else None)
     asked = np.broadcast_to(poses, (len(images), *poses.shape))

@@ -1,6 +1,6 @@
 """Learned fusions as stages of a run, each made once and reused ever after."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import torch
@@ -10,13 +10,20 @@ from reidlib import stages
 from reidlib.data import class_labels, validation_split
 from reidlib.fusing.attentive import AttentionFusion
 from reidlib.fusing.endtoend import Joint, JointConfig
-from reidlib.fusing.kinds import Evidence, evidence, how_many, pictures
+from reidlib.fusing.kinds import (
+    ONCE,
+    Evidence,
+    check_kind,
+    evidence,
+    how_many,
+    pictures,
+)
 from reidlib.manifests import Made, code_digest
 from reidlib.models import Encoder, FusionNet, PoseGenerator
 from reidlib.pose import PoseClusterer, pose_vector
 from reidlib.profiles import fitting
 from reidlib.runs import Run
-from reidlib.stages import Trained
+from reidlib.stages import ARCHITECTURE, Trained
 from reidlib.training import (
     EncoderConfig,
     FusionConfig,
@@ -54,7 +61,13 @@ def fusionnet(
 
     stage = run.stage(_name("fusion", found), config, build, inputs=found.inputs)
     _, k, d = found.drawn["train"].shape
-    network = FusionNet(d, k, hidden=config.hidden, batchnorm=config.batchnorm)
+    network = FusionNet(
+        d,
+        k,
+        hidden=config.hidden,
+        dropout=config.dropout,
+        batchnorm=config.batchnorm,
+    )
     network.load_state_dict(stage.tensors)
     made = {s: describe(network, found.source[s], found.drawn[s]) for s in FOUND}
     return Trained(network.eval(), stage), made
@@ -107,16 +120,26 @@ def second_encoder(
 
     Args:
         kind: as in `evidence`.
-        config: of the training; None: the profile's ``second``, or R2's. With a
-            triplet loss it also pulls together what is hardest to recognise: among the
-            drawings of one person these are other poses of other photographs.
+        config: of the training; None: the profile's ``second``, or R2's, of R2's
+            architecture. With a triplet loss it also pulls together what is hardest to
+            recognise: among the drawings of one person these are other poses of other
+            photographs.
+
+    Raises:
+        ReIDConfigError: there is no such kind.
     """
+    check_kind(kind)
     drawer, chosen = drawer or stages.ptgan(run), chosen or stages.poses(run)
     first, table = stages.r2(run), run.data.train
-    once = kind in ("copies", "cleaned")  # of which there is one picture
-    count = 1 if once else how_many(kind, len(chosen.network.poses_))
+    count = 1 if kind in ONCE else how_many(kind, len(chosen.network.poses_))
     table = table.loc[table.index.repeat(count)].reset_index(drop=True)
-    config = config or run.profile.second or run.profile.encoder
+    base = run.profile.encoder
+    usual = run.profile.second or base
+    usual = replace(usual, **{name: getattr(base, name) for name in ARCHITECTURE})
+    config = config or usual
+    other = ""
+    if config != usual:
+        other = "-triplet" if config.triplet > usual.triplet else "-other"
     config = fitting(config, table, run.seed)
 
     def build(checkpoint: Checkpoint) -> Made:
@@ -133,8 +156,8 @@ def second_encoder(
 
     inputs = (first.stage, chosen.stage, drawer.stage)
     name = f"r2-on-{kind}-{chosen.stage.folder.name}-{drawer.stage.folder.name}"
-    name += "-triplet" if config.triplet > run.profile.encoder.triplet else ""
-    stage = run.stage(name.replace(" ", "-"), _keyed(config), build, inputs=inputs)
+    name = (name + other).replace(" ", "-")
+    stage = run.stage(name, _keyed(config), build, inputs=inputs)
     return Trained(config.build(weights=stage.weights).eval(), stage)
 
 
@@ -158,7 +181,9 @@ def joint(
     def empty(identities: int) -> Joint:
         g = drawer.network if config.generator else None
         vectors = torch.as_tensor(pose_vector(chosen.network.poses_))
-        return Joint(first.network, fused.network, identities, g, vectors)
+        whole = Joint(first.network, fused.network, identities, g, vectors)
+        cast(FusionNet, whole.fusion).dropout.p = config.dropout
+        return whole
 
     def build(checkpoint: Checkpoint) -> Made:
         torch.manual_seed(run.seed)

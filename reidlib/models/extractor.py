@@ -13,6 +13,7 @@ from reidlib.models.files import read_metadata, read_weights, write_weights
 from reidlib.models.fusion import FusionNet, Slots
 from reidlib.models.generators import PoseGenerator, build_generator
 from reidlib.models.views import views
+from reidlib.pose.clustering import image_units
 
 FORMAT = "reidlib.PoseInvariantExtractor/3"
 OLDER = (
@@ -40,9 +41,10 @@ class PoseInvariantExtractor(nn.Module):
             sees before the generated pictures, and that are fused like these.
 
     Raises:
-        ReIDConfigError: fewer views than none; FusionNet was built for another number
-            of pictures, or for other features; the two encoders differ in width; R1 is
-            missing where it is asked, or of another width than G was built for.
+        ReIDConfigError: fewer views than none; poses of another shape, in pixels, or
+            without a joint; FusionNet was built for another number of pictures, or for
+            other features; the two encoders differ in width; R1 is missing where it is
+            asked, or of another width than G was built for.
     """
 
     poses: Tensor
@@ -60,10 +62,17 @@ class PoseInvariantExtractor(nn.Module):
         super().__init__()
         if views < 0:
             raise ReIDConfigError(f"views is {views}; give 0 or more.")
+        poses = torch.as_tensor(image_units(torch.as_tensor(poses).cpu()))
+        if not len(poses) or not poses.isfinite().any(2).any(1).all():
+            raise ReIDConfigError(
+                "There is no pose, or one without a joint; give the poses_ of a "
+                "PoseClusterer."
+            )
         _check(r1, generator, r2, fusion, len(poses) + views, drawn_encoder)
         self.r1, self.generator, self.r2, self.fusion = r1, generator, r2, fusion
-        self.second, self.views = drawn_encoder, views
-        self.register_buffer("poses", torch.as_tensor(poses, dtype=torch.float32))
+        self.second = None if drawn_encoder is r2 else drawn_encoder
+        self.views = views
+        self.register_buffer("poses", poses)
         self.eval()
 
     @property
@@ -86,7 +95,16 @@ class PoseInvariantExtractor(nn.Module):
         return own, seen.unflatten(0, shown.shape[:2])
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] → (B, D); of Slots (B, (1 + V + K) D)."""
+        """(B, 3, H, W) in [-1, 1] → (B, D); of Slots (B, (1 + V + K) D).
+
+        Raises:
+            ReIDConfigError: the pictures are bytes.
+        """
+        if not images.is_floating_point():
+            raise ReIDConfigError(
+                f"The pictures are {images.dtype}, where numbers in [-1, 1] are meant; "
+                "reidlib.training.to_float makes these."
+            )
         return self.fusion(*self.features(images))
 
     def save(self, path: Path, *, half: bool = False) -> None:
@@ -96,7 +114,17 @@ class PoseInvariantExtractor(nn.Module):
             path: of the file.
             half: hold the numbers in 16 bits, in a file of half the size; what is read
                 back computes in 32 again.
+
+        Raises:
+            ReIDConfigError: a fusion that is none of ``FUSIONS``.
+            ReIDDataError: it cannot be written.
         """
+        if type(self.fusion) not in FUSIONS.values():
+            raise ReIDConfigError(
+                f"A file can hold {' or '.join(FUSIONS)}, and no "
+                f"{type(self.fusion).__name__}; add it to FUSIONS of "
+                "reidlib.models.extractor, with a config() that rebuilds it."
+            )
         fusions = {kind: name for name, kind in FUSIONS.items()}
         config = {
             "r1": self.r1 and self.r1.config(),

@@ -56,7 +56,13 @@ def write_weights(
     Raises:
         ReIDDataError: it cannot be written, for example to a full disk.
     """
-    whole = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    whole: dict[str, Tensor] = {}
+    places = set()
+    for name, tensor in tensors.items():
+        kept = tensor.detach().cpu().contiguous()
+        # a network that stands in two places is written twice
+        whole[name] = kept.clone() if kept.data_ptr() in places else kept
+        places.add(kept.data_ptr())
     # a name of one's own: another process may be writing the same
     temporary = path.with_name(f"{path.name}.{os.getpid()}.{get_ident()}.part")
     try:

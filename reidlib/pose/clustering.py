@@ -1,6 +1,7 @@
 """Pose clustering: the fixed set of poses that every image is transformed into."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -99,7 +100,7 @@ class PoseClusterer(BaseEstimator):
                 cluster whose mean is wanted lost all its poses.
         """
         self._check_parameters()
-        values = _points(points)
+        values = image_units(points)
         used = np.clip(values[torso_valid(values)], 0, 1).astype(np.float64)
         self.n_used_ = len(used)
         if not len(used):
@@ -167,7 +168,7 @@ class PoseClusterer(BaseEstimator):
             (N,) index into `poses_`; −1 for a pose that shares no visible joint.
         """
         check_is_fitted(self, "poses_")
-        values = _points(points)
+        values = image_units(points)
         gaps = ((values[:, None] - self.poses_) ** 2).sum(axis=-1)  # (N, K, 25)
         shared = np.isfinite(gaps)
         count = shared.sum(axis=-1)
@@ -183,10 +184,17 @@ class PoseClusterer(BaseEstimator):
                     f"{', '.join(allowed)}; choose one of them."
                 )
         for name in ("n_poses", "joint_clusters"):
-            if getattr(self, name) < 1:
+            count = getattr(self, name)
+            if not isinstance(count, Integral) or count < 1:
                 raise ReIDConfigError(
-                    f"{name}={getattr(self, name)} must be at least 1; raise it."
+                    f"{name}={count} must be a whole number of at least 1; raise it."
                 )
+        if not 0 <= self.min_visible <= 1:
+            raise ReIDConfigError(
+                f"min_visible={self.min_visible} is no share; give 0 to 1."
+            )
+        if not self.reg_covar > 0:
+            raise ReIDConfigError(f"reg_covar={self.reg_covar} must be above 0.")
 
     def _fit_body(self, used: Doubles, seen: NDArray[np.bool_]) -> None:
         filled = np.where(np.isnan(used), np.nanmean(used, axis=0), used)
@@ -242,14 +250,21 @@ class PoseClusterer(BaseEstimator):
         return (np.clip(poses, 0, 1) if clip else poses).astype(np.float32)
 
 
-def _points(points: ArrayLike) -> Floats:
+def image_units(points: ArrayLike) -> Floats:
+    """These poses (N, 25, 2), a joint that lacks x or y missing.
+
+    Raises:
+        ReIDConfigError: another shape, or pixels.
+    """
     values = np.asarray(points, dtype=np.float32)
     if values.ndim != 3 or values.shape[1:] != (25, 2):
         raise ReIDConfigError(
             f"points have shape {values.shape}, not (N, 25, 2); "
             "reidlib.pose.normalise makes them from poses in pixels."
         )
-    known = np.abs(values[np.isfinite(values)])
+    # a joint is known or not; zeros may be what another program writes for missing ones
+    values = np.where(np.isfinite(values).all(-1, keepdims=True), values, np.nan)
+    known = np.abs(values[np.isfinite(values) & (values != 0)])
     if known.size and np.median(known) > 2:
         raise ReIDConfigError(
             "most joints lie far outside their pictures, as pixels do where image "

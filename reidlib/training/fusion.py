@@ -82,7 +82,7 @@ def train_fusion(
         lr=config.lr,
         momentum=config.momentum,
         weight_decay=config.weight_decay,
-        nesterov=True,
+        nesterov=config.momentum > 0,
         fused=True,
     )
     history = train_descriptor(

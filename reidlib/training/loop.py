@@ -44,7 +44,12 @@ Batch = dict[str, Any]
 Phase = Callable[["Task", Batch], tuple[Tensor, dict[str, Tensor]]]
 
 
+# of the settings of all trainings, those that one has
 LEAST = {"steps": 1, "batch": 1, "validations": 1, "accumulate": 1, "patience": 0}
+LEAST |= {"hidden": 1, "width": 1, "ngf": 1, "ndf": 1, "blocks": 0, "last_stride": 1}
+LEAST |= {"bottleneck": 0, "each": 0, "triplet": 0, "margin": 0, "trunk": 0}
+LEAST |= {"lr": 0, "weight_decay": 0, "penalty": 0, "lambda_rec": 0, "lambda_class": 0}
+SHARES = ("momentum", "dropout", "label_smoothing", "warmup", "erasing")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,8 @@ class LoopConfig:
     Attributes:
         steps: optimiser steps; the schedule runs over them.
         batch: pictures (or pairs) a step, over all processes.
-        validations: how often to look at held-out training identities.
+        validations: how often, nearly, to look at held-out training identities: after
+            each ``steps // validations`` steps, and at the end.
         patience: looks without a gain before stopping; 0: never stop early.
         keep: the weights to keep: of the "best" look, or the "last".
         precision: "bf16" where the device has the instructions.
@@ -74,10 +80,20 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
-            if (value := getattr(self, name)) < least:
+            value = getattr(self, name, None)
+            if value is not None and not value >= least:
                 raise ReIDConfigError(
                     f"{name} is {value}; set --config.{name} to {least} or more."
                 )
+        for name in SHARES:
+            if not 0 <= (value := getattr(self, name, 0)) < 1:
+                raise ReIDConfigError(
+                    f"{name} is {value}; set --config.{name} to a share below 1."
+                )
+        if getattr(self, "last_stride", 1) > 2:
+            raise ReIDConfigError("last_stride is 1 or 2: set --config.last_stride.")
+        if min(getattr(self, "input_size", None) or (1,)) < 1:
+            raise ReIDConfigError("input_size needs 1 or more: --config.input_size.")
 
 
 class Data(Protocol):

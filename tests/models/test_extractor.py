@@ -276,6 +276,20 @@ def test_slots_and_a_second_encoder_are_saved_and_loaded(second, seen, tmp_path)
 
 
 @torch.no_grad()
+def test_one_network_in_two_places_is_saved(extractor, tmp_path):
+    e, path = extractor, tmp_path / "full.safetensors"
+    made = PoseInvariantExtractor(e.r2, e.generator, e.r2, Slots(0.3), e.poses, e.r2)
+    assert made.second is None
+    for half in (False, True):
+        made.save(path, half=half)
+        again = PoseInvariantExtractor.load(path)
+        cosine = torch.nn.functional.cosine_similarity(
+            again(pictures()), made(pictures())
+        )
+        assert (cosine > 0.999).all()
+
+
+@torch.no_grad()
 def test_half_the_bits_take_half_the_file_and_keep_the_direction(tmp_path):
     made, sizes = slotted(), {}
     for half in (False, True):
@@ -323,3 +337,36 @@ def test_parts_that_do_not_fit_are_refused(extractor):
         slotted(seen=-1)
     with pytest.raises(ReIDConfigError, match="weight is 1.5"):
         Slots(1.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (torch.rand(2, 25, 2) * torch.tensor([64.0, 128.0]), "as pixels do"),
+        (torch.rand(2, 17, 2), r"shape \(2, 17, 2\), not \(N, 25, 2\)"),
+        (torch.rand(2, 25, 3), r"shape \(2, 25, 3\), not \(N, 25, 2\)"),
+        (torch.rand(0, 25, 2), "There is no pose, or one without a joint"),
+        (torch.full((1, 25, 2), torch.nan), "There is no pose, or one without a joint"),
+    ],
+)
+def test_poses_that_nobody_can_take_are_refused(given, words, extractor):
+    e = extractor
+    with pytest.raises(ReIDConfigError, match=words):
+        PoseInvariantExtractor(e.r1, e.generator, e.r2, Slots(0.3), given)
+
+
+def test_pictures_as_bytes_are_refused(extractor):
+    with pytest.raises(ReIDConfigError, match="uint8, where numbers in .* are meant"):
+        extractor(torch.zeros(1, 3, 32, 16, dtype=torch.uint8))
+
+
+def test_a_fusion_of_ones_own_computes_and_is_not_saved(extractor, tmp_path):
+    class Sum(torch.nn.Module):
+        def forward(self, own, more):
+            return own + more.sum(1)
+
+    e = extractor
+    made = PoseInvariantExtractor(e.r1, e.generator, e.r2, Sum(), e.poses)
+    assert made(pictures()).shape == (2, D)
+    with pytest.raises(ReIDConfigError, match="fusionnet or slots, and no Sum; add it"):
+        made.save(tmp_path / "own.safetensors")

@@ -1,7 +1,9 @@
 """Views of a picture: shifted, mirrored, and the same for every picture."""
 
+import pytest
 import torch
 
+from reidlib.errors import ReIDConfigError
 from reidlib.models import view, views
 
 
@@ -29,3 +31,14 @@ def test_views_lie_beside_each_other() -> None:
     assert made.shape == (2, 3, 3, 24, 12)
     for number in range(3):
         assert torch.equal(made[:, number], view(images, number))
+
+
+@pytest.mark.parametrize("height", [24, 64, 128])
+def test_no_view_comes_twice(height: int) -> None:
+    torch.manual_seed(0)
+    images = torch.randint(0, 256, (1, 3, height, height // 2), dtype=torch.uint8)
+    most = 2 * (2 * max(1, height // 20)) ** 2
+    made = views(images, min(most, 48))[0]
+    assert len({tuple(one.flatten().tolist()) for one in made}) == len(made)
+    with pytest.raises(ReIDConfigError, match=f"give 1 to {most} views"):
+        views(images, most + 1)

@@ -109,13 +109,24 @@ def test_impossible_requests_say_what_to_change():
         PoseClusterer("body", "gmm", 10).fit(points)
     with pytest.raises(ReIDConfigError, match="algorithm='dbscan' is not one of"):
         PoseClusterer("body", "dbscan").fit(points)
-    with pytest.raises(ReIDConfigError, match="n_poses=0 must be at least 1"):
+    with pytest.raises(ReIDConfigError, match="n_poses=0 must be a whole number of at"):
         PoseClusterer(n_poses=0).fit(points)
     with pytest.raises(ReIDConfigError, match=r"not \(N, 25, 2\)"):
         PoseClusterer().fit(np.zeros((4, 25, 3)))
     for target in ("body", "joint"):
         with pytest.raises(ReIDConfigError, match="outside their pictures, as pixels"):
             PoseClusterer(target, n_poses=2).fit(128 * points)
+    zeros = np.nan_to_num(128 * points)
+    zeros[:, 12:] = 0  # as other programs write what is missing
+    with pytest.raises(ReIDConfigError, match="outside their pictures, as pixels"):
+        PoseClusterer(n_poses=2).fit(zeros)
+    for setting, words in (
+        ({"n_poses": 2.0}, "n_poses=2.0 must be a whole number"),
+        ({"min_visible": 30}, "min_visible=30 is no share"),
+        ({"reg_covar": 0}, "reg_covar=0 must be above 0"),
+    ):
+        with pytest.raises(ReIDConfigError, match=words):
+            PoseClusterer(**setting).fit(points)
     points[:, 9] = np.nan
     with pytest.raises(ReIDDataError, match="none of the 9 poses shows both hips"):
         PoseClusterer().fit(points)
@@ -134,3 +145,15 @@ def test_a_centre_that_lost_all_its_poses_is_no_pose(mode, monkeypatch):
     monkeypatch.setattr(clustering, "KMeans", Emptied)
     with pytest.raises(ReIDDataError, match="1 of 3 clusters lost all their poses"):
         PoseClusterer("body", "kmeans", 3, mode=mode).fit(points)
+
+
+@pytest.mark.parametrize("bad", [(np.nan, 0.5), (0.5, np.nan), (np.inf, 0.5)])
+@pytest.mark.parametrize("target", ["body", "joint"])
+def test_a_joint_without_both_numbers_is_missing(target, bad):
+    points, _, _ = made_poses(count=30)
+    points[:12, 7] = bad
+    made = PoseClusterer(target, "kmeans", 2).fit(points)
+    points[:12, 7] = np.nan
+    other = PoseClusterer(target, "kmeans", 2).fit(points)
+    assert np.array_equal(made.poses_, other.poses_, equal_nan=True)
+    assert np.array_equal(made.visible_, other.visible_)

@@ -27,6 +27,7 @@ from reidlib.training import (
 )
 from reidlib.training.encoder import RECIPES, train_identities
 from reidlib.training.fusion import describe
+from reidlib.training.poser import PoserConfig
 
 SMALL = EncoderConfig(
     steps=2, batch=8, validations=1, arch="resnet10", weights=None, input_size=None,
@@ -79,6 +80,39 @@ def test_a_neck_learns_with_the_head(photographs) -> None:
     encoder, _ = train_identities(images, table, config)
     assert not torch.equal(encoder.neck.weight, torch.ones_like(encoder.neck.weight))
     assert torch.equal(encoder.neck.bias, torch.zeros_like(encoder.neck.bias))
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (EncoderConfig, {"lr": -1.0}),
+        (EncoderConfig, {"trunk": -1.0}),
+        (EncoderConfig, {"dropout": 1.5}),
+        (EncoderConfig, {"label_smoothing": 3.0}),
+        (EncoderConfig, {"bottleneck": -3}),
+        (EncoderConfig, {"last_stride": 3}),
+        (EncoderConfig, {"input_size": (0, 0)}),
+        (EncoderConfig, {"weight_decay": -1.0}),
+        (EncoderConfig, {"lr": float("nan")}),
+        (FusionConfig, {"hidden": 0}),
+        (FusionConfig, {"momentum": 1.0}),
+        (PtGANConfig, {"ngf": 0}),
+        (PtGANConfig, {"lambda_rec": -1.0}),
+        (PoserConfig, {"width": 0}),
+    ],
+)
+def test_settings_out_of_range_are_refused(kind, changes) -> None:
+    (name,) = changes
+    with pytest.raises(ReIDConfigError, match=f"{name} .*--config.{name}"):
+        kind(**changes)
+
+
+def test_fusion_trains_without_momentum() -> None:
+    table = pd.DataFrame({"pid": np.arange(24) // 4, "camid": np.arange(24) % 2})
+    config = FusionConfig(steps=2, batch=8, validations=1, momentum=0, held_out=0.3)
+    features = torch.randn(24, 16), torch.randn(24, 2, 16)
+    network, _ = train_fusion(*features, table, config)
+    assert network.fc_1.weight.isfinite().all()
 
 
 @pytest.mark.parametrize(
