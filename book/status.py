@@ -28,7 +28,8 @@ The last run of all chapters: data set `{dataset}`, profile `{profile}`, seed {s
 {chapters}
 
 A chapter's time holds the training of whatever {{term}}`stage` it had to make, and not
-of those that it found. Memory is the largest that its process held.
+of those that it found; it is longer where the machine had other work. Memory is the
+largest that its process held.
 
 ```{{admonition}} What making each stage took
 :class: dropdown
