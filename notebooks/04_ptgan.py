@@ -33,6 +33,7 @@
 
 # %%
 from dataclasses import asdict
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -910,9 +911,9 @@ cells.insert(1, list(skeletons[picked]))
 figure = plots.picture_grid(
     [cell for line in cells for cell in line],
     columns=len(worst),
-    height=0.75,
+    height=0.7,
     rows=["source", "pose", "drawn", "truth"],
-    titles=[name.replace(" ", "\n", 1) for name in worst],
+    titles=[fill(name, 8) for name in worst],
 )
 
 # %% [markdown]
