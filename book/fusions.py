@@ -38,7 +38,6 @@ from book.scoring import (
 )
 from reidlib import fusing, manifests, runs, stages
 from reidlib.fusing import Evidence
-from reidlib.fusing.kinds import ONCE
 from reidlib.manifests import Made
 from reidlib.models import Encoder, PoseInvariantExtractor
 from reidlib.pose import PoseClusterer, pose_vector
@@ -128,15 +127,14 @@ def _controls(
     yield replace(learned(run, "FusionNet, copies", group, copies), encoded=1, drawn=0)
     again = fusing.second_encoder(run, "copies", drawer=aligned)
     twice = fusing.evidence(run, "copies", second=again)
-    two = ruled(run, "slots, second encoder on copies", group, twice, fusing.slots)
-    yield replace(two, encoded=2, drawn=0)
+    name = "slots, second encoder on copies"
+    yield ruled(run, name, group, twice, fusing.slots, False)
     for kind in ("augmented", "cleaned", "true"):
         side = group if kind == "augmented" else "ceiling"
         if side == "ceiling" and not run.rendered:
             continue
         found = fusing.evidence(run, kind, drawer=aligned)
-        made = ruled(run, f"slots, {kind}", side, found, fusing.slots, False)
-        yield replace(made, encoded=2) if kind in ONCE else made
+        yield ruled(run, f"slots, {kind}", side, found, fusing.slots, False)
         if kind != "cleaned":
             yield replace(learned(run, f"FusionNet, {kind}", side, found), drawn=0)
     other = fusing.evidence(run, "strangers", drawer=aligned)
@@ -216,10 +214,9 @@ def larger(run: runs.Run, given: argparse.Namespace) -> Iterator[System]:
     )
     for kind in ("cleaned", "true"):
         shown = Evidence(kind, own, _seen_of(run, phi, content, kind, phi.r2), ())
-        made = ruled(
+        yield ruled(
             run, f"slots, {kind}", "ceiling", shown, rules["slots"], drawn=False
         )
-        yield replace(made, encoded=2) if kind in ONCE else made
 
 
 def _seen_of(

@@ -70,7 +70,6 @@ class Fused(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] → (B, D')."""
         more = self.more(images)
-        seen = (self.second or self.own)(more.flatten(0, 1)).unflatten(
-            0, more.shape[:2]
-        )
+        eye = self.second or self.own
+        seen = eye(more.flatten(0, 1)).unflatten(0, more.shape[:2])
         return self.rule(self.own(images), seen)

@@ -18,7 +18,6 @@ from book.scoring import Row, System, baseline, ruled
 from reidlib import fusing, runs, stages
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
-from reidlib.fusing.kinds import ONCE
 from reidlib.retrieval import as_record, bootstrap, evaluate
 from reidlib.training import describe
 
@@ -67,8 +66,7 @@ def encoders(run: runs.Run, _: argparse.Namespace) -> Iterator[System]:
             continue
         seen[kind] = seen_by_its_own(run, kind, aligned)
         drawn = group == "aligned generator"
-        made = ruled(run, kind, group, seen[kind], fusing.slots, drawn)
-        yield replace(made, encoded=2) if kind in ONCE else made
+        yield ruled(run, kind, group, seen[kind], fusing.slots, drawn)
     views = seen["augmented"]
     for kind, name in TOGETHER.items():
         more = seen[kind].drawn

@@ -13,6 +13,7 @@ from book.experiments import difference
 from reidlib import fusing, runs
 from reidlib.data import validation_split
 from reidlib.fusing import Evidence
+from reidlib.fusing.kinds import ONCE
 from reidlib.retrieval import (
     PoseCurve,
     RetrievalResult,
@@ -71,7 +72,8 @@ def ruled(
         rule = rule(facts["weight"])
     made = {s: rule(found.source[s], found.drawn[s]) for s in FOUND}
     k = found.count
-    return System(name, group, made, 1 + k, k if drawn else 0, facts)
+    encoded = 2 if found.kind in ONCE else 1 + k
+    return System(name, group, made, encoded, k if drawn else 0, facts)
 
 
 def baseline(run: runs.Run, found: Evidence) -> System:

@@ -112,7 +112,7 @@ def ruled(
         "views and drawings": Both(Views(poses), drawings),
     }[kind]
     network = Fused(stages.r2(run).network, more, eye and eye.network, rule)
-    count = poses if "draw" in kind else 0
+    count = poses if kind in ("drawn", "views and drawings") else 0
     return Subject(System(name, "", made, 1 + k, count, facts), network)
 
 

@@ -335,13 +335,7 @@ def fusion(
     name = "-".join(p for p in parts if p) + ("" if whole else "-part")
     stage = run.stage(name, config, build, inputs=(drawn_stage,))
     n, k, d = drawn["train"].shape
-    network = FusionNet(
-        d,
-        k,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        batchnorm=config.batchnorm,
-    )
+    network = config.build(d, k)
     network.load_state_dict(stage.tensors)
     found = {s: describe(network, own[s], drawn[s]) for s in ("query", "gallery")}
     return Trained(network.eval(), stage), found

@@ -61,13 +61,7 @@ def fusionnet(
 
     stage = run.stage(_name("fusion", found), config, build, inputs=found.inputs)
     _, k, d = found.drawn["train"].shape
-    network = FusionNet(
-        d,
-        k,
-        hidden=config.hidden,
-        dropout=config.dropout,
-        batchnorm=config.batchnorm,
-    )
+    network = config.build(d, k)
     network.load_state_dict(stage.tensors)
     made = {s: describe(network, found.source[s], found.drawn[s]) for s in FOUND}
     return Trained(network.eval(), stage), made

@@ -108,6 +108,13 @@ class EncoderConfig(LoopConfig):
     triplet: float = 0.0
     margin: float = 0.3
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.last_stride > 2:
+            raise ReIDConfigError("last_stride is 1 or 2: set --config.last_stride.")
+        if self.input_size and min(self.input_size) < 1:
+            raise ReIDConfigError("input_size needs 1 or more: --config.input_size.")
+
     def build(self, outputs: int = 0, weights: str | Path | None = None) -> Encoder:
         """The encoder; ``weights`` (a file) goes before the configured ones."""
         return Encoder(

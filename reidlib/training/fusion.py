@@ -41,6 +41,17 @@ class FusionConfig(LoopConfig):
     weight_decay: float = 5e-4
     held_out: float = 0.1
 
+    def build(self, features: int, poses: int, identities: int = 0) -> FusionNet:
+        """FusionNet for features of so many numbers, and so many pictures."""
+        return FusionNet(
+            features,
+            poses,
+            identities,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            batchnorm=self.batchnorm,
+        )
+
 
 def train_fusion(
     source: Tensor,
@@ -69,14 +80,8 @@ def train_fusion(
     """
     inside = ~validation_split(table["pid"], config.held_out, seed)
     torch.manual_seed(seed)
-    network = FusionNet(
-        source.shape[1],
-        generated.shape[1],
-        table["pid"][inside].nunique(),
-        hidden=config.hidden,
-        dropout=config.dropout,
-        batchnorm=config.batchnorm,
-    )
+    _, k, d = generated.shape
+    network = config.build(d, k, table["pid"][inside].nunique())
     optimizer = torch.optim.SGD(
         network.parameters(),
         lr=config.lr,

@@ -90,10 +90,6 @@ class LoopConfig:
                 raise ReIDConfigError(
                     f"{name} is {value}; set --config.{name} to a share below 1."
                 )
-        if getattr(self, "last_stride", 1) > 2:
-            raise ReIDConfigError("last_stride is 1 or 2: set --config.last_stride.")
-        if min(getattr(self, "input_size", None) or (1,)) < 1:
-            raise ReIDConfigError("input_size needs 1 or more: --config.input_size.")
 
 
 class Data(Protocol):
